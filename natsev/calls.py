@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .callbacks import arity
-from .errors import Cancelled, NatsError
+from .errors import Cancelled, NatsError, RequestTimeout
+from .loop import Port, Timer
 
 
 class Handle(Protocol):
@@ -43,7 +44,10 @@ class Call:
         TypeError: *callback* is not callable or requires more than *passed* arguments.
     """
 
-    __slots__ = ('_callback', '_core', '_err_at', '_nargs', '_passed', 'child', 'done', 'on_cancel')
+    __slots__ = (
+        '_callback', '_core', '_err_at', '_nargs', '_passed', '_timer',
+        'child', 'cleanup', 'done', 'on_cancel',
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -57,7 +61,12 @@ class Call:
         self._callback = callback
         self._passed = passed
         self._err_at = err_at
+        self._timer: Timer | None = None
+        # What is outstanding for this call; cancelled with it.
         self.child: Handle | None = None
+        # Called at the end, before the callback: lets go of what the call holds.
+        self.cleanup: Callable[[], None] | None = None
+        # Does the cancelling instead; must end the call itself, with Cancelled.
         self.on_cancel: Callable[[Call], None] | None = None
         self.done = False
 
@@ -67,7 +76,12 @@ class Call:
             return
         self.done = True
         callback, self._callback = self._callback, None
+        cleanup, self.cleanup = self.cleanup, None
         self.child = self.on_cancel = None
+        if self._timer is not None:
+            self._timer.close()
+        if cleanup is not None:
+            cleanup()
         if callback is not None:
             self._core.run_callback(callback, *results[: self._nargs])
 
@@ -84,6 +98,17 @@ class Call:
     def fail_later(self, err: NatsError) -> None:
         """Fail in the next turn of the loop."""
         self._core.call_soon(self.fail, err)
+
+    def expire(self, port: Port, ms: float) -> None:
+        """Give up with ``RequestTimeout`` after *ms* milliseconds from now."""
+        self._timer = port.timer(self._expired)
+        self._timer.start(ms / 1000)
+
+    def _expired(self) -> None:
+        child = self.child
+        self.fail(RequestTimeout())
+        if child is not None:
+            child.cancel()
 
     def cancel(self) -> None:
         """Give up. The callback still comes once, with ``Cancelled``, when all is cleaned up."""

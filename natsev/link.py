@@ -1,0 +1,328 @@
+"""The client's connection over time: connects, reconnects, gives up, closes.
+
+    IDLE ─open─► CONNECTING ◄──────► WAITING        (between attempts)
+                     │  ▲
+                     ▼  │ lost
+                  CONNECTED ─close─► CLOSED         (open starts again)
+
+One wire lives through all connections: it keeps the subscriptions, the requests and what is still to be
+written. Whatever ends the link for good goes through ``_finish``.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .connection import Connection
+from .errors import AuthenticationError, DisconnectedError, NatsError, ServerError
+from .loop import Port
+from .options import Options
+from .pool import Member, Pool
+from .wire import Request, Wire
+
+_log = logging.getLogger('natsev')
+
+
+class State(enum.Enum):
+    """Where a link is in its life; see the drawing above."""
+
+    IDLE = enum.auto()
+    CONNECTING = enum.auto()
+    WAITING = enum.auto()
+    CONNECTED = enum.auto()
+    CLOSED = enum.auto()
+
+
+class Client(Protocol):
+    """What a link tells the client."""
+
+    def emit(self, name: str, *args: Any) -> None:
+        """Call the user's callback *name*, if there is one."""
+
+    def report(self, err: NatsError) -> None:
+        """Hand *err* to ``on_error``, or log it."""
+
+    def link_lost(self, requests: list[Request], err: NatsError) -> None:
+        """*requests* will not be answered any more."""
+
+    def link_up(self, first: bool) -> None:
+        """The connection stands; what was queued has been put into the output."""
+
+    def link_down(self, err: NatsError) -> None:
+        """The connection was lost; another one is on its way."""
+
+    def link_closed(self, err: NatsError) -> None:
+        """The link is closed for good; everything of the client must leave the loop."""
+
+    def link_info(self, info: dict[str, Any]) -> None:
+        """An INFO came."""
+
+
+PongCallback = Callable[[NatsError | None], None]
+
+
+class Link:
+    """Keeps a wire connected to one of the servers.
+
+    Args:
+        port: the loop.
+        wire: the client's wire.
+        options: the client's options, read anew at each use.
+        client: who is told.
+    """
+
+    def __init__(self, port: Port, wire: Wire, options: Options, client: Client) -> None:
+        self.state = State.IDLE
+        self.info: dict[str, Any] = {}
+        self.reconnects = 0
+        self._port = port
+        self._wire = wire
+        self._options = options
+        self._client = client
+        self._pool = Pool(options.servers, not options.no_randomize)
+        self._connection: Connection | None = None
+        self._member: Member | None = None
+        self._was_connected = False
+        self._closing = False
+        self._reported: NatsError | None = None
+        self._last_error: NatsError | None = None
+        self._lame_duck = False
+        # Our PINGs in the order of their PONGs: number of the frame, who waits.
+        self._pings: deque[tuple[int, PongCallback | None]] = deque()
+        self._delay = port.timer(self._attempt)
+        self._close_timer = port.timer(self._close_now)
+        wire.max_output = options.reconnect_buffer_size
+
+    # Opening.
+
+    def open(self) -> None:
+        """Connect to the servers of the options."""
+        self._pool.replace(self._options.servers)
+        self._closing = self._was_connected = self._lame_duck = False
+        self._last_error = None
+        self._wire.refused = None
+        self._wire.max_output = self._options.reconnect_buffer_size
+        self._choose()
+        self._attempt()
+
+    def set_servers(self) -> None:
+        """Take the options' servers as the pool; the present connection stays."""
+        self._pool.replace(self._options.servers)
+
+    def reconnect_now(self) -> None:
+        """Leave the present server, or the wait for the next attempt, and connect at once."""
+        if self.state is State.CONNECTED and self._connection is not None:
+            connection = self._connection
+            connection.close()
+            self.connection_ended(connection, DisconnectedError('reconnecting as asked'))
+        if self.state is State.WAITING:
+            self._delay.start(0)
+
+    def _choose(self) -> bool:
+        self._member = self._pool.next(self._options.max_reconnect_attempts)
+        return self._member is not None
+
+    def _attempt(self) -> None:
+        assert self._member is not None
+        self.state = State.CONNECTING
+        self._connection = Connection(
+            self._port, self._wire, self._member.address, self._options, self
+        )
+
+    def _attempt_later(self) -> None:
+        if not self._choose():
+            self._finish(self._last_error or DisconnectedError('no server is left to try'))
+            return
+        assert self._member is not None
+        options = self._options
+        delay = self._pool.delay(self._member, options.reconnect_delay, options.max_reconnect_delay)
+        self.state = State.WAITING
+        self._delay.start(delay / 1000)
+
+    # What the connection tells.
+
+    def connection_ready(self, connection: Connection) -> None:
+        assert self._member is not None
+        self._member.failures = self._member.refusals = 0
+        wire, first = self._wire, not self._was_connected
+        self.state = State.CONNECTED
+        self._was_connected = True
+        self._reported = None
+        if not first:
+            self.reconnects += 1
+        wire.live = True
+        wire.max_output = self._options.write_buffer_size
+        wire.prepend(wire.restore())
+        connection.flush()
+        if self._closing:
+            self._ping_and_close()
+            return
+        self._client.link_up(first)
+
+    def connection_info(self, info: dict[str, Any]) -> None:
+        self.info = info
+        self._client.link_info(info)
+        self._discover(info)
+        if info.get('ldm') is True and not self._lame_duck:
+            self._lame_duck = True
+            self._client.emit('on_lame_duck')
+            self._leave_lame_duck()
+
+    def connection_error(self, err: ServerError) -> None:
+        self._reported = err
+        self._client.report(err)
+
+    def connection_pong(self) -> None:
+        if self._pings:
+            _, callback = self._pings.popleft()
+            if callback is not None:
+                callback(None)
+
+    def connection_ping(self) -> None:
+        self.ping(None)
+
+    def connection_ended(self, connection: Connection, err: NatsError) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        self._last_error = err
+        self._lame_duck = False
+        was_up = self.state is State.CONNECTED
+        self.state = State.WAITING
+        if was_up:
+            self._went_down(err)
+        elif self._member is not None:
+            self._member.failures += 1
+            _log.info('cannot connect to %s: %s', connection.address, err)
+        if isinstance(err, AuthenticationError) and self._member is not None:
+            self._member.refusals += 1
+        if self.state is not State.WAITING:
+            return  # a callback closed or opened the client
+        if self._closing:
+            self._finish(None)
+        elif self._options.reconnect if self._was_connected else self._options.retry_first:
+            if isinstance(err, AuthenticationError) and err is not self._reported:
+                self._client.report(err)
+            self._attempt_later()
+        else:
+            self._finish(err)
+
+    def _went_down(self, err: NatsError) -> None:
+        wire = self._wire
+        wire.live = False
+        wire.max_output = self._options.reconnect_buffer_size
+        self._client.link_lost(wire.lost(), err)
+        self._fail_pings(err, lambda frame: frame <= wire.frames_sent)
+        if not self._closing:
+            self._client.emit('on_disconnect', err)
+            self._client.link_down(err)
+
+    def _discover(self, info: dict[str, Any]) -> None:
+        urls = info.get('connect_urls')
+        if self._options.ignore_discovered or not isinstance(urls, list) or self._member is None:
+            return
+        scheme = self._member.address.scheme
+        if scheme in ('ws', 'wss', 'unix'):  # these URLs are of the servers' TCP ports
+            return
+        new = self._pool.discover(urls, scheme)
+        if new:
+            self._client.emit('on_discovered_servers', new)
+
+    def _leave_lame_duck(self) -> None:
+        if self._options.reconnect and len(self._pool) > 1 and not self._closing:
+            self._port.call_soon(self._leave_if_connected)
+
+    def _leave_if_connected(self) -> None:
+        if self.state is State.CONNECTED and self._lame_duck:
+            self.reconnect_now()
+
+    # Pings.
+
+    def ping(self, callback: PongCallback | None) -> None:
+        """Send a PING; *callback(err)* is called with its PONG, or when it cannot come any more."""
+        self._pings.append((self._wire.ping(), callback))
+
+    def forget_ping(self, callback: PongCallback) -> None:
+        """Do not call *callback*; its PONG may still come."""
+        self._pings = deque((f, None if c == callback else c) for f, c in self._pings)
+
+    def _fail_pings(self, err: NatsError, lost: Callable[[int], bool]) -> None:
+        failed = [callback for frame, callback in self._pings if lost(frame)]
+        self._pings = deque(ping for ping in self._pings if not lost(ping[0]))
+        for callback in failed:
+            if callback is not None:
+                callback(DisconnectedError(str(err)))
+
+    # Writing, as the wire asks for it.
+
+    def schedule_flush(self) -> None:
+        """Write what the wire has to say in the next turn."""
+        if self._connection is not None:
+            self._connection.schedule_flush()
+
+    def flush_now(self) -> None:
+        """Write what the wire has to say now."""
+        if self._connection is not None and self.state is State.CONNECTED:
+            self._connection.flush()
+
+    def read_now(self) -> None:
+        """Look whether something has come, before deciding that nothing did."""
+        if self._connection is not None:
+            self._connection.read_now()
+
+    def options_changed(self) -> None:
+        """Let the present connection follow the options' ``ping_interval`` and ``priority``."""
+        if self._connection is not None:
+            self._connection.ping_interval_changed()
+            self._connection.set_priority(self._options.priority)
+
+    # Closing.
+
+    def close(self) -> None:
+        """Write what is buffered, for at most ``connect_timeout``; then close."""
+        if self._closing or self.state is State.CLOSED:
+            return
+        self._closing = True
+        self._wire.refused = DisconnectedError('closed')
+        self._close_timer.start(self._options.connect_timeout / 1000)
+        if self.state is State.CONNECTED:
+            self._ping_and_close()
+        elif self.state is State.IDLE or not (self._wire.waiting or self._pings):
+            self._port.call_soon(self._close_now)
+
+    def _ping_and_close(self) -> None:
+        # The PONG says that the server has dealt with all we wrote: closing a socket under unread
+        # bytes may reset the connection and take what we wrote with it.
+        self.ping(lambda err: self._port.call_soon(self._close_now))
+
+    def _close_now(self) -> None:
+        if self._closing:
+            self._finish(None)
+
+    def _finish(self, err: NatsError | None) -> None:
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self._closing = False
+        self._delay.stop()
+        self._close_timer.stop()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        wire = self._wire
+        wire.live = False
+        wire.refused = DisconnectedError(str(err) if err else 'closed')
+        reason = err or DisconnectedError('closed')
+        self._client.link_lost(wire.clear(), reason)
+        self._fail_pings(reason, lambda frame: True)
+        self._client.link_closed(reason)
+        if err is None:
+            self._client.emit('on_disconnect', None)
+        elif err is not self._reported:
+            self._client.report(err)
+        if self.state is State.CLOSED:  # a callback may have connected again
+            self._client.emit('on_close')

@@ -1,0 +1,742 @@
+"""The client: publish, subscribe, request, and the callbacks of a connection.
+
+Mirrors EV::Nats. Protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from . import address, options
+from .callbacks import arity
+from .calls import Call, Handle
+from .errors import (
+    BufferFullError,
+    Cancelled,
+    DisconnectedError,
+    MaxPayloadError,
+    NatsError,
+    RequestTimeout,
+)
+from .headers import Headers
+from .link import Link, State
+from .loop import port_for
+from .nuid import next_nuid
+from .options import MIB, NatsOptions
+from .timeouts import Timeouts
+from .wire import Request, Wire
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_log = logging.getLogger('natsev')
+_UNSET: Any = object()
+
+Payload = bytes | bytearray | memoryview | str
+HeadersOut = Mapping[str, Any] | Iterable[tuple[str, Any]] | bytes
+AnyCallback = Callable[..., Any]
+_T = TypeVar('_T')
+
+
+class Listener(Protocol):
+    """Told of every later event of the connection, for what goes on by itself over a loss."""
+
+    def connected(self) -> None:
+        """The connection stands again."""
+
+    def disconnected(self, err: NatsError) -> None:
+        """The connection was lost; another one is on its way."""
+
+    def closed(self, err: NatsError) -> None:
+        """The client is closed for good."""
+
+
+class PendingRequest(Request):
+    """A request that waits for its reply; ``cancel()`` gives it up."""
+
+    __slots__ = ('_nats',)
+
+    def __init__(self, nats: Nats, callback: AnyCallback, nargs: int) -> None:
+        super().__init__(callback, nargs)
+        self._nats = nats
+
+    def cancel(self) -> None:
+        """Give up. The callback still comes once, with ``Cancelled``."""
+        if self._nats._forget(self):
+            self._nats.call_soon(self._nats._end_request, self, Cancelled())
+
+
+class Replies(Request):
+    """A place on the client's shared inbox for any number of replies.
+
+    Attributes:
+        subject: what to give as ``reply_to``.
+    """
+
+    __slots__ = ('_nats', 'subject')
+
+    def __init__(self, nats: Nats, on_reply: AnyCallback) -> None:
+        super().__init__(on_reply, 3, True)
+        self._nats = nats
+        self.subject = nats._wire.expect(self)
+
+    def close(self) -> None:
+        """Take no more replies."""
+        self._nats._forget(self)
+
+
+class Nats:
+    """A NATS connection on a libev loop.
+
+    Connects at once when ``host``, ``path`` or ``servers`` is given; calls made before the connection
+    stands are queued.
+
+    Args:
+        loop: a ``natsev.ev`` or pyev loop, or gevent's own; default ``ev.default_loop()``.
+        **options: see ``natsev.options.Options``; times are in milliseconds.
+
+    Raises:
+        TypeError, ValueError: an option is unknown, or its value cannot work.
+    """
+
+    def __init__(self, **given: Unpack[NatsOptions]) -> None:
+        keywords = dict(given)
+        loop = keywords.pop('loop', None)
+        self._options = options.parse(keywords)
+        self.port = port_for(loop)
+        self._wire = Wire(self._output_ready, self._callback_raised)
+        self._wire.inbox = f'{self._options.inbox_prefix}.{next_nuid()}.'
+        self._link = Link(self.port, self._wire, self._options, self)
+        self._timeouts = Timeouts(self.port, self._wire.requests, self._expired)
+        self._listeners: list[Listener] = []
+        self._max_payload_asked: int | None = None
+        self._slow_limit: int | None = None
+        self._slow = False
+        self._thread_calls: deque[tuple[AnyCallback, tuple[Any, ...]]] = deque()
+        self._wakeup = self.port.wakeup(self._run_thread_calls, keep=False)
+        if self._options.servers:
+            self._link.open()
+
+    def __repr__(self) -> str:
+        servers = ', '.join(str(server) for server in self._options.servers)
+        return f'<Nats {self._link.state.name.lower()} [{servers}]>'
+
+    # Connecting.
+
+    def connect(self, host: str, port: int = address.DEFAULT_PORT) -> None:
+        """Connect to a server by TCP.
+
+        Args:
+            host: name or IP address.
+            port: TCP port.
+
+        Raises:
+            TypeError, ValueError: they are not a host and a port.
+            RuntimeError: the client is connected, or connecting, already.
+        """
+        self._connect([address.tcp(host, port)])
+
+    def connect_unix(self, path: str | PathLike[str]) -> None:
+        """Connect to a server through the Unix-domain socket at *path*.
+
+        Raises:
+            RuntimeError: the client is connected, or connecting, already.
+        """
+        self._connect([address.unix(path)])
+
+    def _connect(self, servers: list[address.Address]) -> None:
+        if self._link.state not in (State.IDLE, State.CLOSED):
+            raise RuntimeError('already connected, or connecting: disconnect() first')
+        self._options.servers = servers
+        if self._link.state is State.CLOSED:
+            self._wakeup = self.port.wakeup(self._run_thread_calls, keep=False)
+        self._link.open()
+
+    def disconnect(self) -> None:
+        """Write what is buffered, for at most ``connect_timeout``, and close.
+
+        Pending calls end with ``"disconnected"``; then ``on_disconnect(None)`` and ``on_close()`` are
+        called, and natsev has no watcher on the loop any more.
+        """
+        self._link.close()
+
+    def is_connected(self) -> bool:
+        """Does the connection stand?"""
+        return self._link.state is State.CONNECTED
+
+    def reconnect(
+        self, enable: bool, delay: float | None = None, max_attempts: int | None = None
+    ) -> None:
+        """Switch reconnecting on or off.
+
+        Args:
+            enable: whether a lost connection is made again.
+            delay: ms before the second attempt.
+            max_attempts: failed attempts per server before it is given up; 0: no limit.
+        """
+        self._options.set('reconnect', enable)
+        if delay is not None:
+            self._options.set('reconnect_delay', delay)
+        if max_attempts is not None:
+            self._options.set('max_reconnect_attempts', max_attempts)
+
+    def reconnect_enabled(self) -> bool:
+        """Is a lost connection made again?"""
+        return self._options.reconnect
+
+    def reconnect_now(self) -> None:
+        """Leave the present server, or stop waiting, and connect to the next one at once."""
+        self._link.reconnect_now()
+
+    def set_servers(self, urls: Iterable[str]) -> None:
+        """Take *urls* as the pool of servers from the next attempt on."""
+        self._options.servers = options.parse_servers(urls)
+        self._link.set_servers()
+
+    # Publishing.
+
+    def publish(self, subject: str, payload: Payload = b'', reply_to: str | None = None) -> None:
+        """Publish a message.
+
+        It is written in the next turn of the loop; while away it waits in the reconnect buffer.
+
+        Args:
+            subject: where to; no wildcards.
+            payload: the message; ``str`` goes out as UTF-8.
+            reply_to: subject for replies.
+
+        Raises:
+            TypeError, ValueError: an illegal subject or payload.
+            MaxPayloadError: larger than the server takes.
+            BufferFullError: more is waiting than the buffer may hold; nothing was taken.
+            DisconnectedError: the client is closed.
+        """
+        self._wire.publish(subject, payload, reply_to)
+        if self._slow_limit is not None:
+            self._check_slow()
+
+    def hpublish(
+        self,
+        subject: str,
+        headers: HeadersOut,
+        payload: Payload = b'',
+        reply_to: str | None = None,
+    ) -> None:
+        """Publish a message with headers (ADR-4).
+
+        Args:
+            subject: where to; no wildcards.
+            headers: a mapping (values may be lists), pairs, or a raw ``NATS/1.0\\r\\n...`` block.
+            payload: the message.
+            reply_to: subject for replies.
+
+        Raises:
+            See ``publish``.
+        """
+        self._wire.hpublish(subject, headers, payload, reply_to)
+        if self._slow_limit is not None:
+            self._check_slow()
+
+    def batch(self, fn: AnyCallback) -> None:
+        """Call *fn*, then write all that it published in as few system calls as possible."""
+        try:
+            fn()
+        finally:
+            self._link.flush_now()
+
+    # Subscribing.
+
+    def subscribe(self, subject: str, cb: AnyCallback, queue_group: str | None = None) -> int:
+        """Subscribe to *subject*.
+
+        Args:
+            subject: may have the wildcards ``*`` and ``>``.
+            cb: called as ``cb(subject, payload, reply, headers)`` for each message; reply and headers
+                are None where the message has none.
+            queue_group: of all subscriptions in a group, one gets each message.
+
+        Returns:
+            The subscription's id, for ``unsubscribe``. It is restored after a reconnect.
+
+        Raises:
+            TypeError, ValueError: an illegal subject, queue group or callback.
+            DisconnectedError: the client is closed.
+        """
+        return self.subscribe_max(subject, cb, 0, queue_group)
+
+    def subscribe_max(
+        self, subject: str, cb: AnyCallback, max_msgs: int, queue_group: str | None = None
+    ) -> int:
+        """Subscribe to *subject* for *max_msgs* messages. See ``subscribe``."""
+        nargs = arity(cb, 4)
+        self._check_open()
+        return self._wire.subscribe(subject, cb, nargs, queue_group, max_msgs)
+
+    def unsubscribe(self, sid: int, max_msgs: int | None = None, *, drain: bool = False) -> None:
+        """End a subscription.
+
+        Args:
+            sid: what ``subscribe`` returned.
+            max_msgs: end it only after so many messages since it was made.
+            drain: deliver what the server has sent until it knows, then end it.
+        """
+        if drain and self.is_connected():
+            self._drain_subscription(sid)
+        else:
+            self._wire.unsubscribe(sid, max_msgs or 0)
+
+    def _drain_subscription(self, sid: int) -> None:
+        # The server stops sending at UNSUB; what it sent before arrives before the PONG.
+        self._wire.control(b'UNSUB %d\r\n' % sid)
+        self._link.ping(lambda err: self._wire.unsubscribe(sid))
+
+    def subscription_count(self) -> int:
+        """Return how many subscriptions there are."""
+        return self._wire.subscription_count
+
+    def new_inbox(self) -> str:
+        """Return a new unique subject for replies."""
+        return f'{self._options.inbox_prefix}.{next_nuid()}'
+
+    # Requests.
+
+    def request(
+        self,
+        subject: str,
+        payload: Payload,
+        cb: AnyCallback,
+        timeout: float | None = None,
+        headers: HeadersOut | None = None,
+    ) -> Handle:
+        """Publish a request and wait for one reply.
+
+        Args:
+            subject: where to.
+            payload: the request.
+            cb: called once as ``cb(response, err, headers)``.
+            timeout: ms to wait from now on, also while queued; None: without end.
+            headers: headers of the request.
+
+        Errors:
+            RequestTimeout, NoResponders, DisconnectedError, BufferFullError, Cancelled.
+
+        Returns:
+            A handle with ``cancel()``.
+        """
+        if timeout is not None:
+            _check_timeout(timeout)
+        request = PendingRequest(self, cb, arity(cb, 3))
+        try:
+            self._wire.request(request, subject, payload, headers)
+        except (BufferFullError, DisconnectedError) as err:
+            call = Call(self, cb, 3)
+            call.fail_later(err)
+            return call
+        if timeout is not None:
+            self._timeouts.add(request.token, timeout)
+        if self._slow_limit is not None:
+            self._check_slow()
+        return request
+
+    def replies(self, on_reply: AnyCallback) -> Replies:
+        """Return a place on the shared inbox for any number of replies.
+
+        Args:
+            on_reply: called as ``on_reply(payload, err, headers)``. After an err of
+                ``DisconnectedError`` nothing comes any more.
+
+        Raises:
+            DisconnectedError: the client is closed.
+        """
+        self._check_open()
+        return Replies(self, on_reply)
+
+    def _forget(self, request: Request) -> bool:
+        requests = self._wire.requests
+        if requests.get(request.token) is not request:
+            return False
+        self._wire.forget(request)
+        return True
+
+    def _end_request(self, request: Request, err: NatsError) -> None:
+        self.run_callback(request.callback, *(None, err, None)[: request.nargs])
+
+    def _expired(self, tokens: list[str]) -> None:
+        self._link.read_now()  # the loop may have been held up: is the answer here already?
+        for token in tokens:
+            request = self._wire.requests.get(token)
+            if request is not None:
+                self._wire.forget(request)
+                self._end_request(request, RequestTimeout())
+
+    # Flushing, draining, pings.
+
+    def flush(self, cb: AnyCallback | None = None, timeout: float | None = None) -> Call:
+        """Ask the server to confirm that all that was published before has reached it.
+
+        Args:
+            cb: called once as ``cb(err)``.
+            timeout: ms to wait; None: without end.
+
+        Errors:
+            RequestTimeout, DisconnectedError, Cancelled.
+        """
+        return self._pong_call(cb, timeout, lambda err: (err,))
+
+    def ping(self) -> None:
+        """Send a PING; its PONG shows that the connection is alive."""
+        self._check_open()
+        self._link.ping(None)
+
+    def rtt(self, cb: AnyCallback, timeout: float | None = None) -> Call:
+        """Measure the round-trip time to the server.
+
+        Args:
+            cb: called once as ``cb(milliseconds, err)``.
+            timeout: ms to wait; None: without end.
+        """
+        started = monotonic()
+
+        def results(err: NatsError | None) -> tuple[Any, ...]:
+            return (None, err) if err else ((monotonic() - started) * 1000, None)
+
+        call = self._pong_call(cb, timeout, results, passed=2)
+        self._link.flush_now()
+        return call
+
+    def _pong_call(
+        self,
+        cb: AnyCallback | None,
+        timeout: float | None,
+        results: Callable[[NatsError | None], tuple[Any, ...]],
+        passed: int = 1,
+    ) -> Call:
+        call = Call(self, cb, passed, passed - 1)
+        if self._wire.refused is not None:
+            call.fail_later(DisconnectedError('closed'))
+            return call
+
+        def ponged(err: NatsError | None) -> None:
+            call.end(*results(err))
+
+        if timeout is not None:
+            call.expire(self.port, _check_timeout(timeout))
+        self._link.ping(ponged)
+        return call
+
+    def drain(self, cb: AnyCallback | None = None, timeout: float | None = None) -> Call:
+        """End all subscriptions, deliver what is on its way, write what is buffered, and close.
+
+        Args:
+            cb: called once as ``cb(err)``, before ``on_close``.
+            timeout: ms for all of it; then the connection is closed with ``RequestTimeout``.
+
+        Errors:
+            RequestTimeout, DisconnectedError, Cancelled.
+        """
+        call = Call(self, cb, 1, 0)
+        if self._wire.refused is not None or self._link.state is State.IDLE:
+            call.fail_later(DisconnectedError('closed'))
+            return call
+        if timeout is not None:
+            call.expire(self.port, _check_timeout(timeout))
+
+        sids = self._wire.sids()
+
+        def delivered(err: NatsError | None) -> None:
+            for sid in sids:
+                self._wire.unsubscribe(sid)
+            # Callbacks of the last messages may have published: that goes out before the end.
+            if err is None and not call.done:
+                self._link.ping(call.end)
+            else:
+                call.end(err)
+
+        call.cleanup = self.disconnect
+        for sid in sids:
+            self._wire.control(b'UNSUB %d\r\n' % sid)
+        self._link.ping(delivered)
+        return call
+
+    # What the connection is like.
+
+    def server_info(self) -> dict[str, Any]:
+        """Return the last INFO of the server; empty before the first."""
+        return dict(self._link.info)
+
+    def max_payload(self, limit: int | None = None) -> int:
+        """Return the largest payload in bytes, headers included.
+
+        Args:
+            limit: take this as the limit where the server's is larger.
+        """
+        if limit is not None:
+            if isinstance(limit, bool) or not isinstance(limit, int):
+                raise TypeError(f'limit must be int, not {type(limit).__name__}')
+            if limit < 1:
+                raise ValueError(f'limit must be at least 1, not {limit}')
+            self._max_payload_asked = limit
+            self._limit_payload()
+        return self._wire.max_payload
+
+    def _limit_payload(self) -> None:
+        limit = self._link.info.get('max_payload')
+        if not isinstance(limit, int) or limit < 1:
+            limit = MIB
+        if self._max_payload_asked is not None:
+            limit = min(limit, self._max_payload_asked)
+        self._wire.max_payload = limit
+
+    def waiting_count(self) -> int:
+        """Return how many messages wait to be written."""
+        return self._wire.waiting
+
+    def skip_waiting(self) -> None:
+        """Drop the messages that wait to be written; requests among them end with ``Cancelled``."""
+        for request in self._wire.skip():
+            self.call_soon(self._end_request, request, Cancelled())
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._wire.pending
+
+    def stats(self) -> dict[str, int]:
+        """Return ``msgs_in``, ``msgs_out``, ``bytes_in``, ``bytes_out`` and ``reconnects``."""
+        wire = self._wire
+        return {
+            'msgs_in': wire.msgs_in,
+            'msgs_out': wire.msgs_out,
+            'bytes_in': wire.bytes_in,
+            'bytes_out': wire.bytes_out,
+            'reconnects': self._link.reconnects,
+        }
+
+    def reset_stats(self) -> None:
+        """Count from zero again."""
+        wire = self._wire
+        wire.msgs_in = wire.msgs_out = wire.bytes_in = wire.bytes_out = 0
+        self._link.reconnects = 0
+
+    # Options that can change.
+
+    def connect_timeout(self, ms: float | None = None) -> float:
+        """Return, and with *ms* set, how long a connection may take to stand."""
+        return self._option('connect_timeout', ms)
+
+    def ping_interval(self, ms: float | None = None) -> float:
+        """Return, and with *ms* set, the time between pings of ours; 0 switches them off."""
+        return self._option('ping_interval', ms)
+
+    def max_pings_outstanding(self, n: int | None = None) -> int:
+        """Return, and with *n* set, how many unanswered pings make a connection stale."""
+        return self._option('max_pings_outstanding', n)
+
+    def priority(self, n: int | None = None) -> int:
+        """Return, and with *n* set, the libev priority of the connection's watchers, -2 to 2."""
+        return self._option('priority', n)
+
+    def keepalive(self, seconds: int | None = None) -> int | None:
+        """Return, and with *seconds* set, the idle time before TCP keep-alive probes.
+
+        It holds from the next connection on.
+        """
+        return self._option('keepalive', seconds)
+
+    def _option(self, name: str, value: _T | None) -> _T:
+        if value is not None:
+            self._options.set(name, value)
+            self._link.options_changed()
+        return cast(_T, getattr(self._options, name))
+
+    def slow_consumer(self, limit: int, cb: AnyCallback | None = None) -> None:
+        """Tell when the server, or the network, takes our bytes too slowly.
+
+        Args:
+            limit: bytes waiting that are too many; 0 switches it off.
+            cb: called as ``cb(pending_bytes)`` each time the limit is passed; kept as
+                ``on_slow_consumer``.
+        """
+        if limit < 0:
+            raise ValueError(f'limit must be at least 0, not {limit}')
+        if cb is not None:
+            self._options.set_callback('on_slow_consumer', cb)
+        self._slow_limit = limit or None
+        self._slow = False
+
+    def _check_slow(self) -> None:
+        assert self._slow_limit is not None
+        slow = self._wire.pending > self._slow_limit
+        if slow and not self._slow:
+            self.call_soon(self.emit, 'on_slow_consumer', self._wire.pending)
+        self._slow = slow
+
+    # Callbacks: without an argument each returns the present one, with one it sets it.
+
+    def on_connect(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback()``: the first connection stands, and again after a later ``connect()``."""
+        return self._callback('on_connect', callback)
+
+    def on_disconnect(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback(err)``: the connection was lost, or (err None) closed as asked."""
+        return self._callback('on_disconnect', callback)
+
+    def on_reconnect(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback()``: the connection stands again."""
+        return self._callback('on_reconnect', callback)
+
+    def on_error(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback(err)``: an error that belongs to no call. Without one they are logged."""
+        return self._callback('on_error', callback)
+
+    def on_lame_duck(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback()``: the server is about to shut down."""
+        return self._callback('on_lame_duck', callback)
+
+    def on_slow_consumer(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback(pending_bytes)``: see ``slow_consumer``."""
+        return self._callback('on_slow_consumer', callback)
+
+    def on_exception(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback(exc)``: one of the user's callbacks raised; it has been logged."""
+        return self._callback('on_exception', callback)
+
+    def on_close(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback()``: the client is closed and will not connect again by itself."""
+        return self._callback('on_close', callback)
+
+    def on_discovered_servers(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
+        """``callback(urls)``: a server told about others."""
+        return self._callback('on_discovered_servers', callback)
+
+    def _callback(self, name: str, callback: AnyCallback | None) -> AnyCallback | None:
+        if callback is not _UNSET:
+            self._options.set_callback(name, callback)
+        return self._options.callbacks.get(name)
+
+    def emit(self, name: str, *args: Any) -> None:
+        """Call the user's callback *name*, if there is one, with as many of *args* as it takes."""
+        callback = self._options.callbacks.get(name)
+        if callback is not None:
+            self.run_callback(callback, *args[: arity(callback, len(args))])
+
+    def report(self, err: NatsError) -> None:
+        """Hand *err* to ``on_error``, or log it where there is none."""
+        if 'on_error' in self._options.callbacks:
+            self.emit('on_error', err)
+        else:
+            _log.error('%s', err)
+
+    def run_callback(self, callback: AnyCallback, *args: Any) -> None:
+        """Call a user's callback; what it raises is logged and handed to ``on_exception``."""
+        try:
+            callback(*args)
+        except Exception as exc:
+            self._callback_raised(exc)
+
+    def _callback_raised(self, exc: BaseException) -> None:
+        _log.error('a callback raised %s', type(exc).__name__, exc_info=exc)
+        callback = self._options.callbacks.get('on_exception')
+        if callback is not None:
+            try:
+                callback(*(exc,)[: arity(callback, 1)])
+            except Exception as again:
+                _log.error('on_exception raised %s', type(again).__name__, exc_info=again)
+
+    # For the layers above, and for other threads.
+
+    def call(self, callback: AnyCallback | None, passed: int = 2, err_at: int = 1) -> Call:
+        """Return a new call of this client. See ``calls.Call``."""
+        return Call(self, callback, passed, err_at)
+
+    def call_soon(self, function: AnyCallback, *args: Any) -> None:
+        """Call *function* from the loop, in its next turn. Not for other threads."""
+        self.port.call_soon(function, *args)
+
+    def call_soon_threadsafe(self, fn: AnyCallback, *args: Any) -> None:
+        """Call *fn* from the loop: the only method that another thread may call.
+
+        Raises:
+            DisconnectedError: the client is closed.
+        """
+        if self._link.state is State.CLOSED:
+            raise DisconnectedError('closed')
+        self._thread_calls.append((fn, args))
+        self._wakeup.send()
+
+    def _run_thread_calls(self) -> None:
+        for _ in range(len(self._thread_calls)):
+            fn, args = self._thread_calls.popleft()
+            self.run_callback(fn, *args)
+
+    def add_listener(self, listener: Listener) -> None:
+        """Tell *listener* of every later event of the connection."""
+        self._listeners.append(listener)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Do not tell *listener* any more."""
+        self._listeners = [other for other in self._listeners if other is not listener]
+
+    def _check_open(self) -> None:
+        if self._wire.refused is not None:
+            raise DisconnectedError('closed')
+
+    def _output_ready(self) -> None:
+        self._link.schedule_flush()
+
+    # What the link tells.
+
+    def link_up(self, first: bool) -> None:
+        for size, request in self._wire.drop_larger(self._wire.max_payload):
+            err = MaxPayloadError(size, self._wire.max_payload)
+            if request is not None:
+                self._end_request(request, err)
+            else:
+                self.report(err)
+        self._link.flush_now()
+        self.emit('on_connect' if first else 'on_reconnect')
+        for listener in list(self._listeners):
+            listener.connected()
+
+    def link_down(self, err: NatsError) -> None:
+        for listener in list(self._listeners):
+            listener.disconnected(err)
+
+    def link_lost(self, requests: list[Request], err: NatsError) -> None:
+        for request in requests:
+            self._end_request(request, DisconnectedError(str(err)))
+
+    def link_closed(self, err: NatsError) -> None:
+        self._timeouts.close()
+        self._wakeup.close()
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.closed(err)
+
+    def link_info(self, info: dict[str, Any]) -> None:
+        self._wire.headers = info.get('headers') is True
+        self._limit_payload()
+
+    # The original's short names.
+
+    pub = publish
+    hpub = hpublish
+    sub = subscribe
+    unsub = unsubscribe
+    req = request
+
+
+def _check_timeout(ms: Any) -> float:
+    if isinstance(ms, bool) or not isinstance(ms, (int, float)):
+        raise TypeError(f'timeout must be a number of milliseconds, not {type(ms).__name__}')
+    if ms <= 0:
+        raise ValueError(f'timeout must be more than 0 ms, not {ms}')
+    return ms
+
+
+__all__ = ['Headers', 'Nats']
