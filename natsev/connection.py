@@ -103,7 +103,8 @@ class Connection:
         self._closed = False
         self._timeout: Timer = port.timer(self._timed_out)
         self._pinger: Timer = port.timer(self._ping_due)
-        self._timeout.start(options.connect_timeout / 1000)
+        if options.connect_timeout:
+            self._timeout.start(options.connect_timeout / 1000)
         port.call_soon(self._start)
 
     # Finding and reaching the server.

@@ -493,11 +493,13 @@ class Nats:
         self._wire.max_payload = limit
 
     def waiting_count(self) -> int:
-        """Return how many messages wait to be written."""
-        return self._wire.waiting
+        """Return how many messages wait for the connection to stand."""
+        return 0 if self.is_connected() else self._wire.waiting
 
     def skip_waiting(self) -> None:
-        """Drop the messages that wait to be written; requests among them end with ``Cancelled``."""
+        """Drop what waits for the connection; requests among it end with ``Cancelled``."""
+        if self.is_connected():
+            return
         for request in self._wire.skip():
             self.call_soon(self._end_request, request, Cancelled())
 

@@ -96,7 +96,7 @@ class Options:
         user, password, token, nkey_seed, jwt, creds_file, auth_callback: who we are.
         tls, tls_ca_file, tls_cert_file, tls_key_file, tls_skip_verify, tls_hostname, tls_first,
             ssl_context: how the connection is secured.
-        connect_timeout: ms for a connection to stand: name look-up, TCP, TLS, handshake.
+        connect_timeout: ms for a connection to stand: name look-up, TCP, TLS, handshake; 0: no limit.
         ping_interval: ms between pings of ours; 0 switches them off.
         max_pings_outstanding: so many unanswered pings make the connection stale.
         keepalive: seconds of idleness before TCP keep-alive probes, or None.
@@ -318,7 +318,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     'auth_callback': _function,
     'ssl_context': _context,
     'inbox_prefix': _inbox_prefix,
-    'connect_timeout': _number(1),
+    'connect_timeout': _number(0),
     'ping_interval': _number(0),
     'max_pings_outstanding': _whole(1),
     'keepalive': _maybe_whole(1),
