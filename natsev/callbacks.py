@@ -1,7 +1,8 @@
 """How many arguments does a callback take?
 
 A callback may be declared with fewer positional parameters than a call passes; it then gets the
-leading ones. That is looked up once per call made, cached by code object, so a message costs nothing.
+leading ones. That is looked up once per call made, cached by code object, so a message costs
+nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def arity(callback: Callable[..., Any], passed: int) -> int:
 
 def _range(callback: Callable[..., Any]) -> tuple[int, int]:
     bound = isinstance(callback, MethodType)
-    function = callback.__func__ if bound else callback
+    function = callback.__func__ if isinstance(callback, MethodType) else callback
     if isinstance(function, FunctionType) and not hasattr(function, '__wrapped__'):
         defaults = len(function.__defaults__ or ())
         key = (function.__code__, defaults, bound)

@@ -1,7 +1,7 @@
 """One call that a user made: its callback, told exactly once, and its cancel.
 
-Every operation above the wire ends in one place, ``Call.end``: it forgets what is outstanding and then
-tells the callback. Whatever comes afterwards (a late reply, a second cancel) is ignored.
+Every operation above the wire ends in one place, ``Call.end``: it forgets what is outstanding and
+then tells the callback. Whatever comes afterwards (a late reply, a second cancel) is ignored.
 """
 
 from __future__ import annotations

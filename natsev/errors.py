@@ -25,7 +25,7 @@
     │   ├── ConsumerNotFoundError
     │   ├── ConsumerExistsError
     │   ├── MessageNotFoundError
-    │   ├── WrongSequenceError       an expected sequence or id did not hold: somebody else was first
+    │   ├── WrongSequenceError       an expected sequence or id did not hold: another was first
     │   ├── StorageFullError         a limit of the stream, account or server
     │   ├── TooManyRequestsError     429: the server asks to slow down
     │   └── SealedError              the stream takes no changes any more
@@ -38,9 +38,9 @@
         ├── InvalidMetaError         a meta message that is not ADR-20
         └── LinkError                a link that cannot be followed
 
-What the caller did wrong raises ``TypeError`` or ``ValueError`` at the call; what the server or the
-network does arrives as one of these, in the ``err`` of a callback. Facts are attributes: nobody need
-match text.
+What the caller did wrong raises ``TypeError`` or ``ValueError`` at the call; what the server or
+the network does arrives as one of these, in the ``err`` of a callback. Facts are attributes: nobody
+need match text.
 """
 
 from __future__ import annotations
