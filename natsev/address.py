@@ -77,7 +77,8 @@ def parse(url: object) -> Address:
     """Parse a server's URL; ``host`` and ``host:port`` without a scheme mean ``nats://``.
 
     Raises:
-        TypeError, ValueError: it is not the URL of a NATS server. The message never shows credentials.
+        TypeError, ValueError: it is not the URL of a NATS server. The message never shows
+            credentials.
     """
     if not isinstance(url, str):
         raise TypeError(f'server URL must be str, not {type(url).__name__}')

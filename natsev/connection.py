@@ -3,8 +3,9 @@
     resolving ──► connecting ──► handshake ──► ready ──► closed
     (unix: straight to connecting; every state may go to closed)
 
-The handshake: the server speaks first (INFO), TLS is put in between where asked for, we send CONNECT and
-a PING, and the PONG says that we are accepted. Whatever ends a connection goes through ``_end``.
+The handshake: the server speaks first (INFO), TLS is put in between where asked for, we send
+CONNECT and a PING, and the PONG says that we are accepted. Whatever ends a connection goes through
+``_end``.
 Protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol
 """
 
@@ -33,7 +34,8 @@ from .errors import (
 )
 from .loop import WRITE, Port, Timer, Watcher
 from .options import Options
-from .transport import Transport
+from .resolver import Found, Resolver
+from .transport import Transport, tune
 from .wire import YIELD, Err, Info, Ok, Ping, Pong, Wire
 
 # Seconds of dispatching in one turn before other watchers of the loop have theirs.
@@ -44,8 +46,13 @@ _PERMISSIONS = re.compile(
     re.IGNORECASE,
 )
 # After these the server keeps the connection open.
-_NOT_FATAL = ('permissions violation', 'invalid subject', 'invalid publish subject',
-              'maximum subscriptions exceeded', 'invalid client protocol')
+_NOT_FATAL = (
+    'permissions violation',
+    'invalid subject',
+    'invalid publish subject',
+    'maximum subscriptions exceeded',
+    'invalid client protocol',
+)
 
 
 class Owner(Protocol):
@@ -67,7 +74,8 @@ class Owner(Protocol):
         """It is time to send a PING."""
 
     def connection_ended(self, connection: Connection, err: NatsError) -> None:
-        """The connection is gone, or never stood. Called once, unless ``close`` was called before."""
+        """The connection is gone, or never stood. Called once, unless ``close`` was called
+        before."""
 
 
 class Connection:
@@ -94,8 +102,8 @@ class Connection:
         self._transport: Transport | None = None
         self._sock: socket.socket | None = None
         self._connecting: Watcher | None = None
-        self._resolver: native.Resolver | None = None
-        self._candidates: list[tuple[int, Any]] = []
+        self._resolver: Resolver | None = None
+        self._candidates: Found = []
         self._server_error: ServerError | None = None
         self._greeted = False
         self._unanswered = 0
@@ -116,11 +124,11 @@ class Connection:
             self._candidates = [(socket.AF_UNIX, self.address.path)]
             self._connect_next(None)
         else:
-            self._resolver = native.Resolver(
+            self._resolver = Resolver(
                 self._port, self.address.host, self.address.port, self._resolved
             )
 
-    def _resolved(self, found: list[tuple[int, Any]], err: OSError | None) -> None:
+    def _resolved(self, found: Found, err: OSError | None) -> None:
         self._resolver = None
         self._candidates = found
         self._connect_next(err)
@@ -129,7 +137,9 @@ class Connection:
         """Try the next of the addresses that the name has; *err* is what the last one gave."""
         if not self._candidates:
             reason = _reason(err) if err is not None else 'the name has no address'
-            self._end(ConnectError(f'cannot connect to {self.address}: {reason}', str(self.address)))
+            self._end(
+                ConnectError(f'cannot connect to {self.address}: {reason}', str(self.address))
+            )
             return
         family, target = self._candidates.pop(0)
         sock = native.socket(family, socket.SOCK_STREAM)
@@ -167,9 +177,7 @@ class Connection:
             self._connecting = None
 
     def _connected(self, sock: socket.socket) -> None:
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            native.set_keepalive(sock, self._options.keepalive)
+        tune(sock, self._options.keepalive)
         self._transport = Transport(
             self._port, sock, self._wire, self._process, self._hung_up, self._options.priority
         )
@@ -343,10 +351,14 @@ class Connection:
         if self._server_error is not None:
             self._end(self._server_error)
         elif self.ready:
-            self._end(DisconnectedError(_reason(err) if err else 'the server closed the connection'))
+            self._end(
+                DisconnectedError(_reason(err) if err else 'the server closed the connection')
+            )
         else:
             reason = _reason(err) if err else 'the server closed the connection'
-            self._end(ConnectError(f'cannot connect to {self.address}: {reason}', str(self.address)))
+            self._end(
+                ConnectError(f'cannot connect to {self.address}: {reason}', str(self.address))
+            )
 
     def _end(self, err: NatsError) -> None:
         if not self._closed:

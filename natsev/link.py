@@ -5,8 +5,8 @@
                      ▼  │ lost
                   CONNECTED ─close─► CLOSED         (open starts again)
 
-One wire lives through all connections: it keeps the subscriptions, the requests and what is still to be
-written. Whatever ends the link for good goes through ``_finish``.
+One wire lives through all connections: it keeps the subscriptions, the requests and what is still
+to be written. Whatever ends the link for good goes through ``_finish``.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ class Replies(Request):
 class Nats:
     """A NATS connection on a libev loop.
 
-    Connects at once when ``host``, ``path`` or ``servers`` is given; calls made before the connection
-    stands are queued.
+    Connects at once when ``host``, ``path`` or ``servers`` is given; calls made before the
+    connection stands are queued.
 
     Args:
         loop: a ``natsev.ev`` or pyev loop, or gevent's own; default ``ev.default_loop()``.
@@ -160,8 +160,8 @@ class Nats:
     def disconnect(self) -> None:
         """Write what is buffered, for at most ``connect_timeout``, and close.
 
-        Pending calls end with ``"disconnected"``; then ``on_disconnect(None)`` and ``on_close()`` are
-        called, and natsev has no watcher on the loop any more.
+        Pending calls end with ``"disconnected"``; then ``on_disconnect(None)`` and ``on_close()``
+        are called, and natsev has no watcher on the loop any more.
         """
         self._link.close()
 
@@ -256,7 +256,8 @@ class Nats:
 
         Args:
             subject: may have the wildcards ``*`` and ``>``.
-            cb: called as ``cb(subject, payload, reply, headers)`` for each message; reply and headers
+            cb: called as ``cb(subject, payload, reply, headers)`` for each message; reply and
+                headers
                 are None where the message has none.
             queue_group: of all subscriptions in a group, one gets each message.
 

@@ -96,7 +96,8 @@ class Options:
         user, password, token, nkey_seed, jwt, creds_file, auth_callback: who we are.
         tls, tls_ca_file, tls_cert_file, tls_key_file, tls_skip_verify, tls_hostname, tls_first,
             ssl_context: how the connection is secured.
-        connect_timeout: ms for a connection to stand: name look-up, TCP, TLS, handshake; 0: no limit.
+        connect_timeout: ms for a connection to stand: name look-up, TCP, TLS, handshake; 0: no
+            limit.
         ping_interval: ms between pings of ours; 0 switches them off.
         max_pings_outstanding: so many unanswered pings make the connection stale.
         keepalive: seconds of idleness before TCP keep-alive probes, or None.
@@ -305,14 +306,11 @@ def _has_space(text: str) -> bool:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(
-        (
-            'no_randomize verbose pedantic echo no_responders tls tls_skip_verify tls_first'
-            ' reconnect ignore_discovered'
-        ).split(),
-        _boolean,
+        ['no_randomize', 'verbose', 'pedantic', 'echo', 'no_responders', 'tls', 'tls_skip_verify',
+        'tls_first', 'reconnect', 'ignore_discovered'], _boolean,
     ),
-    **dict.fromkeys('name user password token jwt tls_hostname'.split(), _text),
-    **dict.fromkeys('tls_ca_file tls_cert_file tls_key_file creds_file'.split(), _file),
+    **dict.fromkeys(['name', 'user', 'password', 'token', 'jwt', 'tls_hostname'], _text),
+    **dict.fromkeys(['tls_ca_file', 'tls_cert_file', 'tls_key_file', 'creds_file'], _file),
     'retry_on_failed_connect': _maybe_boolean,
     'nkey_seed': _secret,
     'auth_callback': _function,

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from . import address
 from .address import Address
 
-# Two refusals of our credentials in a row and a server is not asked again, as in the official clients.
+# Two refusals of our credentials in a row and a server is not asked again, as in the official
+# clients.
 _MOST_REFUSALS = 2
-# The first attempt after a loss waits up to so many ms, that a cluster's clients do not come at once.
+# The first attempt after a loss waits up to so many ms, that a cluster's clients do not come at
+# once.
 _FIRST_JITTER = 50
 
 
@@ -92,7 +94,8 @@ class Pool:
             named[found.host, found.port] = found
         known = {(m.address.host, m.address.port) for m in self._members}
         self._members = [
-            m for m in self._members
+            m
+            for m in self._members
             if not m.discovered or (m.address.host, m.address.port) in named
         ]
         new = [Member(found, discovered=True) for key, found in named.items() if key not in known]

@@ -1,8 +1,8 @@
 """Timeouts of many requests with one libev timer.
 
-Requests with the same timeout expire in the order in which they were made, so each length of time has
-its own queue, and adding one costs an append. What was answered stays in its queue until its turn
-comes, or until the queue is mostly of that kind.
+Requests with the same timeout expire in the order in which they were made, so each length of time
+has its own queue, and adding one costs an append. What was answered stays in its queue until its
+turn comes, or until the queue is mostly of that kind.
 """
 
 from __future__ import annotations

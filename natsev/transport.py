@@ -1,8 +1,9 @@
 """A non-blocking socket between the loop and a wire: the only module that reads and writes sockets.
 
-What came is put straight into the wire's buffer; what the wire has to say is gathered and written once
-a turn of the loop, at once when the socket takes it, else as it becomes writable. Reading goes on as long
-as the transport is open: a socket that is not read for ten seconds makes the server hang up.
+What came is put straight into the wire's buffer; what the wire has to say is gathered and written
+once a turn of the loop, at once when the socket takes it, else as it becomes writable. Reading
+goes on as long as the transport is open: a socket that is not read for ten seconds makes the
+    server hang up.
 """
 
 from __future__ import annotations
@@ -21,6 +22,24 @@ Buffer = bytes | bytearray | memoryview
 _MOST_WRITTEN = 4 * 1024 * 1024
 _MOST_READS = 4
 _AGAIN = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR})
+
+
+def tune(sock: socket.socket, keepalive: int | None) -> None:
+    """Set a TCP socket's options.
+
+    Args:
+        sock: any socket; one that is not TCP is left alone.
+        keepalive: seconds of idleness before the kernel probes the peer, or None for no probes.
+    """
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if keepalive is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # Linux and macOS have different names for it.
+        idle = getattr(socket, 'TCP_KEEPIDLE', getattr(socket, 'TCP_KEEPALIVE', None))
+        if idle is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, idle, keepalive)
 
 
 class Bytes(Protocol):
