@@ -1,8 +1,8 @@
 """What the core asks of a loop, over gevent's libev loops and over pyev's.
 
-A ``Port`` is the one door between the core and a loop. Everything on one libev loop shares one port.
-Callbacks take no arguments. An ``Exception`` that one raises is logged and the loop goes on; anything else
-(KeyboardInterrupt, SystemExit, ...) is left to whoever runs the loop.
+A ``Port`` is the one door between the core and a loop. Everything on one libev loop shares one
+port. Callbacks take no arguments. An ``Exception`` that one raises is logged and the loop goes on;
+anything else (KeyboardInterrupt, SystemExit, ...) is left to whoever runs the loop.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Timer(Protocol):
     """Calls back once, or again and again."""
 
     def start(self, after: float, repeat: float = 0.0) -> None:
-        """Call after *after* seconds from now, then every *repeat* seconds unless 0. Starts over when active."""
+        """Call *after* seconds from now, then every *repeat* seconds unless 0. Starts over."""
 
     def stop(self) -> None:
         """Stop, and forget what is pending."""
@@ -64,7 +64,7 @@ class Wakeup(Protocol):
     """The way from other threads to the loop."""
 
     def send(self) -> None:
-        """Have the loop call back, from any thread. Several sends may become one call; after close: nothing."""
+        """Have the loop call back. Several sends may become one call; after close: none."""
 
     def close(self) -> None:
         """Stop for good and let the callback go."""
@@ -86,7 +86,7 @@ class Port(Protocol):
         """Return a timer."""
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
-        """Call *function* in the loop's next turn, in the order of the calls, never before returning."""
+        """Call *function* in the loop's next turn, in the order of the calls, never at once."""
 
     def wakeup(self, callback: Callback, *, keep: bool = True) -> Wakeup:
         """Return a way to have *callback* called from other threads.
@@ -99,8 +99,9 @@ class Port(Protocol):
 class _Queue:
     """Functions that wait for the loop's next turn.
 
-    A timer of no seconds brings the turn. It is safe in every phase of the loop: one started as late as in a
-    prepare callback still makes the poll return at once. While anything is queued, the timer is active.
+    A timer of no seconds brings the turn. It is safe in every phase of the loop: one started as
+    late as in a prepare callback still makes the poll return at once. While anything is queued, the
+    timer is active.
     """
 
     def __init__(self) -> None:
@@ -249,7 +250,7 @@ class _GeventWakeup:
 
 
 class _PyevPort(_Queue):
-    """Over a ``pyev.Loop``. What is no Exception passes through: pyev, or ``ev.run()``, deals with it."""
+    """Over a ``pyev.Loop``. What is no Exception is left to pyev, or to ``ev.run()``."""
 
     valid = True
 
@@ -374,26 +375,25 @@ def port_for(loop: object | None = None) -> Port:
     """Return the port of *loop*.
 
     Args:
-        loop: a ``natsev.ev`` loop, a pyev loop, gevent's own (``gevent.get_hub().loop``), or None for
-            ``ev.default_loop()``.
+        loop: a ``natsev.ev`` loop, a pyev loop, gevent's own (``gevent.get_hub().loop``), or None
+            for ``ev.default_loop()``.
 
     Raises:
         RuntimeError: a loop of gevent that is not libev's.
         TypeError: something else.
     """
-    if loop is None:
-        loop = ev.default_loop()
-    if _is(loop, 'pyev', 'Loop'):
-        return _port(('pyev', id(loop)), lambda: _PyevPort(loop))
-    native = loop.native if _is(loop, 'natsev.ev._gevent_loop', 'Loop') else loop
+    given: Any = ev.default_loop() if loop is None else loop
+    if _is(given, 'pyev', 'Loop'):
+        return _port(('pyev', id(given)), lambda: _PyevPort(given))
+    native = given.native if _is(given, 'natsev.ev._gevent_loop', 'Loop') else given
     if type(native).__module__.startswith('gevent.'):
         hub.require_libev(native)
     if not _is(native, 'gevent.libev.corecext', 'loop'):
         raise TypeError(
             'loop must be a natsev.ev loop, a pyev loop or the loop of a gevent hub '
-            f'(gevent.get_hub().loop), not {type(loop).__name__}'
+            f'(gevent.get_hub().loop), not {type(given).__name__}'
         )
-    return _port(('gevent', native.ptr), lambda: _GeventPort(native, loop))
+    return _port(('gevent', native.ptr), lambda: _GeventPort(native, given))
 
 
 def _is(thing: Any, module: str, name: str) -> bool:

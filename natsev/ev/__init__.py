@@ -1,14 +1,15 @@
 """The loop: pyev's API, and ``run`` and ``break_`` as in Perl's EV.
 
-Where ``pyev`` can be imported, on CPython 3.11 and older, this is pyev. Elsewhere the same API stands on the
-libev inside gevent's wheels. ``NATSEV_LOOP=pyev`` or ``NATSEV_LOOP=gevent`` in the environment chooses, and
-``implementation`` says which it is.
+Where ``pyev`` can be imported, on CPython 3.11 and older, this is pyev. Elsewhere the same API
+stands on the libev inside gevent's wheels. ``NATSEV_LOOP=pyev`` or ``NATSEV_LOOP=gevent`` in the
+environment chooses, and ``implementation`` says which it is.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import constants
@@ -24,7 +25,7 @@ def _choose() -> str:
     if sys.version_info >= (3, 12):  # pyev crashes there
         return 'gevent'
     try:
-        import pyev  # noqa: F401
+        import_module('pyev')
     except ImportError:
         return 'gevent'
     return 'pyev'

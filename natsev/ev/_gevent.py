@@ -21,6 +21,7 @@ from ._gevent_watchers import (
     Signal,
     Stat,
     Timer,
+    core,
     missing,
 )
 from .constants import EVBREAK_ALL
@@ -59,8 +60,8 @@ def run(flags: int = 0) -> None:
     """Run the default loop until nothing is active any more, or ``break_()``.
 
     Args:
-        flags: ``EVRUN_NOWAIT`` handles what has happened and returns; ``EVRUN_ONCE`` waits for something to
-            happen once.
+        flags: ``EVRUN_NOWAIT`` handles what has happened and returns; ``EVRUN_ONCE`` waits for
+            something to happen once.
 
     Raises:
         RuntimeError: somebody else runs the loop: a gevent hub, or another thread.
@@ -86,7 +87,8 @@ def abi_version() -> tuple[int, int]:
 
 
 def _backends(names: list[str | int]) -> int:
-    return corecext._flags_to_int([name for name in names if isinstance(name, str)])
+    bits: int = core._flags_to_int([name for name in names if isinstance(name, str)])
+    return bits
 
 
 def supported_backends() -> int:

@@ -1,7 +1,7 @@
 """pyev's API over the libev inside gevent's wheels.
 
-What leaves a callback: an ``Exception`` is logged with its traceback and the loop goes on (unless the loop
-has ``debug``); anything else breaks the loop and leaves ``start()``.
+What leaves a callback: an ``Exception`` is logged with its traceback and the loop goes on (unless
+the loop has ``debug``); anything else breaks the loop and leaves ``start()``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ._gevent_watchers import (
     Signal,
     Stat,
     Timer,
+    core,
     missing,
 )
 from .constants import EV_MAXPRI, EV_READ, EVBREAK_ONE, EVFLAG_AUTO, EVRUN_NOWAIT, EVRUN_ONCE
@@ -93,7 +94,7 @@ class Loop:
         self._waker: Any = None
         self.data = data
         self.debug = debug
-        native_loop.error_handler = _ErrorHandler(self)
+        native_loop.error_handler = _ErrorHandler(self)  # type: ignore[assignment]  # a stub's slip
 
     def __del__(self) -> None:
         # gevent's own deallocation writes to the loop after freeing it; destroy() does not.
@@ -111,8 +112,8 @@ class Loop:
         """Run until nothing is active any more, or ``stop()``.
 
         Args:
-            flags: ``EVRUN_NOWAIT`` handles what has happened and returns; ``EVRUN_ONCE`` waits for something
-                to happen once.
+            flags: ``EVRUN_NOWAIT`` handles what has happened and returns; ``EVRUN_ONCE`` waits for
+                something to happen once.
 
         Raises:
             RuntimeError: somebody else runs this loop: a gevent hub, or another thread.
@@ -137,7 +138,7 @@ class Loop:
                 del escaped
 
     def stop(self, how: int = EVBREAK_ONE) -> None:
-        """Let ``start()`` return after the present turn: ``EVBREAK_ONE``, or all that are nested."""
+        """Let ``start()`` return after this turn: ``EVBREAK_ONE``, or all that are nested."""
         hub.refuse(self._native)
         self._native.break_(how)
 
@@ -307,7 +308,7 @@ def _async(self: Loop, callback: Callback, data: Any = None, priority: int = 0) 
     return Async(self, callback, data, priority)
 
 
-setattr(Loop, 'async', _async)  # noqa: B010 - a keyword since 3.7; pyev has it under this name
+setattr(Loop, 'async', _async)  # pyev's name, a keyword since
 
 
 def _new_native(flags: int, *, default: bool) -> corecext.loop:
@@ -333,7 +334,7 @@ class _ErrorHandler:
         loop = self._loop()
         if loop is None or error is None:
             return
-        if isinstance(context, corecext.io) and context.callback is not None:
+        if isinstance(context, core.io) and context.callback is not None:
             # gevent stops an io watcher whose callback raised, once we return.
             loop.native.run_callback(context.start, context.callback, *(context.args or ()))
         loop._failed(context, error)

@@ -1,8 +1,9 @@
 """pyev's watchers over the libev inside gevent's wheels.
 
-gevent's own watchers are made for greenlets: they take their callback at start and keep themselves alive.
-The classes here wrap them with pyev's manners: the callback is an attribute and gets ``(watcher,
-revents)``, settings can be changed with ``set``, and a watcher that nobody refers to any more is stopped.
+gevent's own watchers are made for greenlets: they take their callback at start and keep themselves
+alive. The classes here wrap them with pyev's manners: the callback is an attribute and gets
+``(watcher, revents)``, settings can be changed with ``set``, and a watcher that nobody refers to
+any more is stopped.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ._gevent_loop import Loop
 
 Callback = Callable[[Any, int], object]
+
+core: Any = corecext  # the stubs know its loop, not the rest
 
 
 class Error(Exception):
@@ -75,7 +78,7 @@ class Watcher:
     def start(self) -> None:
         """Start watching; nothing happens when the watcher is active."""
         if not self._native.active:
-            self._native.start(_fire, corecext.EVENTS, self._ref)
+            self._native.start(_fire, core.EVENTS, self._ref)
 
     def stop(self) -> None:
         """Stop watching, and forget what is pending."""
@@ -97,7 +100,7 @@ class Watcher:
 
     def feed(self, revents: int) -> None:
         """Have the loop call the callback as if *revents* had happened."""
-        self._native.feed(revents, _fire, corecext.EVENTS, self._ref)
+        self._native.feed(revents, _fire, core.EVENTS, self._ref)
 
     @property
     def active(self) -> bool:
@@ -232,7 +235,7 @@ class Timer(Watcher):
     def start(self) -> None:
         """Start the timer; nothing happens when it is active."""
         if not self._native.active:
-            self._native.start(_fire_timer, corecext.EVENTS, self._ref, update=False)
+            self._native.start(_fire_timer, core.EVENTS, self._ref, update=False)
 
     def set(self, after: float, repeat: float) -> None:
         """Change both times, in seconds. Not while active."""
@@ -240,14 +243,14 @@ class Timer(Watcher):
         self._replace(self._make(self.loop, after, repeat))
 
     def reset(self) -> None:
-        """Start over with *repeat* seconds; with a *repeat* of 0, stop. libev calls this 'again'."""
+        """Start over with *repeat* seconds, or stop where that is 0: libev's 'again'."""
         if self._repeat == 0.0:
             self._native.stop()
             return
         if self._repeat != self._native_repeat:
             self._native.stop()
             self._replace(self._make(self.loop, self._repeat, self._repeat))
-        self._native.again(_fire_timer, corecext.EVENTS, self._ref, update=False)
+        self._native.again(_fire_timer, core.EVENTS, self._ref, update=False)
 
     def remaining(self) -> float:
         """Return the seconds until the callback is due."""
@@ -291,8 +294,8 @@ def _fire_timer(revents: int, ref: weakref.ref[Timer]) -> None:
 class Signal(Watcher):
     """Watches for the signal *signum*. Only one loop of a process can watch a signal.
 
-    While it is active, Python's own handler for the signal is not called; when it stops, the signal does
-    what the operating system does by default.
+    While it is active, Python's own handler for the signal is not called; when it stops, the signal
+    does what the operating system does by default.
     """
 
     __slots__ = ('signum',)
@@ -397,7 +400,7 @@ class Statdata(NamedTuple):
 
 
 class Stat(Watcher):
-    """Watches what ``stat`` tells of *path*, looking every *interval* seconds (0: libev chooses)."""
+    """Watches what ``stat`` tells of *path*, every *interval* seconds (0: libev chooses)."""
 
     __slots__ = ()
 

@@ -1,9 +1,9 @@
 """Ctrl-C while a loop sits in poll.
 
 A Python signal handler runs in the main thread, between two bytecodes: never, while libev waits for
-events. Python can be told to write a byte somewhere when a signal arrives; a watcher on the other end
-brings the loop back into Python, whose own handler (by default the one that raises KeyboardInterrupt)
-then runs as usual. No handler is replaced.
+events. Python can be told to write a byte somewhere when a signal arrives; a watcher on the other
+end brings the loop back into Python, whose own handler (by default the one that raises
+KeyboardInterrupt) then runs as usual. No handler is replaced.
 """
 
 from __future__ import annotations

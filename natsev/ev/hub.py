@@ -1,4 +1,4 @@
-"""gevent's hub, where this thread has one. It is never made here, and gevent is never imported here."""
+"""gevent's hub, where this thread has one. Nothing here makes one, or imports gevent."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def refuse(native_loop: Any) -> None:
     """
     if runs(native_loop):
         raise RuntimeError(
-            'this loop is run by gevent: do not run or stop it, but let the hub work by waiting in a '
-            'greenlet: natsev.gevent.wait(call, ...), gevent.sleep(), gevent.event.Event().wait()'
+            'this loop is run by gevent: do not run or stop it, but let the hub work by waiting '
+            'in a greenlet: natsev.gevent.wait(call, ...), gevent.sleep(), an Event, join()'
         )
 
 
