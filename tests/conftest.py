@@ -29,6 +29,8 @@ or, where one call follows another:
 - ``server`` is shared by all tests: use ``unique`` for subjects and names. ``each_server`` is the
   same for each version of nats-server that natsev supports. ``own_server`` is the test's own, to
   kill and start again; ``start_server(config=..., ...)`` starts one as you want it.
+- ``peer`` is each other maker's client in turn (nats-py, the JavaScript client, natsrpy):
+  ``peer.put(bucket, name, data)``, ``peer.get(bucket, name)``, ...; see ``tests/peers``.
 - ``proxy(server)`` and ``unix_proxy(server)`` forward bytes to a server; cut them, stall them.
 
 ``make test`` runs all of it on real servers. In CI (``CI=true``) nothing may be missing: what would
@@ -48,6 +50,7 @@ import pytest
 from natsev import BucketNotFoundError, DisconnectedError
 from natsev.nuid import next_nuid
 from natsev.server import Server, find_server
+from tests.peers import COMMANDS, Peer, lacking
 from tests.proxy import Proxy
 from tests.running import ErrorGuard, Run
 
@@ -156,6 +159,30 @@ def unix_proxy(
         return proxy(server, tmp_path_factory.mktemp('u') / 's')
 
     return unix_proxy
+
+
+@pytest.fixture(scope='session')
+def peer_of(server: Server) -> Iterator[Callable[[str], Peer]]:
+    """``peer_of(name)``: the other maker's client *name*, on the session's server."""
+    peers: dict[str, Peer] = {}
+
+    def peer_of(name: str) -> Peer:
+        lack = lacking(name)
+        if lack:
+            missing(lack)
+        if name not in peers:
+            peers[name] = Peer(name, server.url)
+        return peers[name]
+
+    yield peer_of
+    for peer in peers.values():
+        peer.close()
+
+
+@pytest.fixture(params=COMMANDS)
+def peer(request: pytest.FixtureRequest, peer_of: Callable[[str], Peer]) -> Peer:
+    """Each other maker's client in turn, on the session's server."""
+    return peer_of(request.param)
 
 
 @pytest.fixture(autouse=True)
