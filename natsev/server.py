@@ -172,7 +172,8 @@ class Server:
     @property
     def url(self) -> str:
         """Its URL for clients, such as ``nats://127.0.0.1:4222``."""
-        return f'nats://{self._host}:{self.port}'
+        host = f'[{self._host}]' if ':' in self._host else self._host
+        return f'nats://{host}:{self.port}'
 
     @property
     def host(self) -> str:

