@@ -77,7 +77,10 @@ def test_mutable_payloads_are_taken_at_the_call(run, connect, unique):
     assert run() == b'a' * 100_000
 
 
-@pytest.mark.parametrize('subject', ['', 'a b', 'a..b', '.a', 'a.', 'a.*', '>', 'a\r\nPING', 7, None])
+ILLEGAL_SUBJECTS = ['', 'a b', 'a..b', '.a', 'a.', 'a.*', '>', 'a\r\nPING', 7, None]
+
+
+@pytest.mark.parametrize('subject', ILLEGAL_SUBJECTS)
 def test_illegal_subjects_raise_at_the_call(connect, subject):
     nats = connect()
     with pytest.raises((TypeError, ValueError)):

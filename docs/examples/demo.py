@@ -1,7 +1,8 @@
 """The whole store in one minute: files go into a bucket of a real server, and come back verified.
 
-Starts a nats-server on loopback, stores a text, an archive and 64 MiB of random bytes, shows progress,
-reads everything back into files, compares, lists, deletes one, shows the bucket's status, and ends.
+Starts a nats-server on loopback, stores a text, an archive and 64 MiB of random bytes, shows
+progress, reads everything back into files, compares, lists, deletes one, shows the bucket's
+status, and ends.
 """
 
 from __future__ import annotations

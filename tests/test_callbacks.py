@@ -1,0 +1,88 @@
+"""How many arguments a callback is given."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from natsev.callbacks import arity
+
+
+class Sink:
+    def method(self, a, b):
+        pass
+
+    @classmethod
+    def class_method(cls, a):
+        pass
+
+    @staticmethod
+    def static_method(a, b, c):
+        pass
+
+    def __call__(self, a, b):
+        pass
+
+
+def decorated(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args)
+
+    return wrapper
+
+
+@decorated
+def two(a, b):
+    pass
+
+
+@pytest.mark.parametrize(
+    ('callback', 'expected'),
+    [
+        (lambda: None, 0),
+        (lambda a: None, 1),
+        (lambda a, b, c: None, 3),
+        (lambda a, b=None: None, 2),
+        (lambda *args: None, 3),
+        (lambda a, *args: None, 3),
+        (lambda a, **options: None, 1),
+        (lambda a, *, b=1: None, 1),
+        (Sink().method, 2),
+        (Sink.class_method, 1),
+        (Sink.static_method, 3),
+        (Sink(), 2),
+        (functools.partial(lambda a, b, c: None, 1), 2),
+        (two, 2),
+        ([].append, 1),
+        (print, 3),
+        (dict, 3),
+    ],
+)
+def test_leading_arguments(callback, expected):
+    assert arity(callback, 3) == expected
+    assert arity(callback, 3) == expected, 'and again, out of the cache'
+
+
+@pytest.mark.parametrize(
+    'callback', [lambda a, b, c, d: None, lambda a, *, b: None, None, 7, 'print']
+)
+def test_what_can_never_be_called_raises(callback):
+    with pytest.raises(TypeError):
+        arity(callback, 3)
+
+
+def test_one_code_object_with_other_defaults():
+    def make(*defaults):
+        def callback(a, b, c):
+            pass
+
+        callback.__defaults__ = defaults or None
+        return callback
+
+    with pytest.raises(TypeError):
+        arity(make(), 2)
+    assert arity(make(1), 2) == 2
+    with pytest.raises(TypeError):
+        arity(make(), 2)
