@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import ev
 from ._version import __version__
 from .errors import (
     AuthenticationError,
@@ -42,6 +43,9 @@ from .errors import (
     TooManyRequestsError,
     WrongSequenceError,
 )
+from .headers import Headers
+from .nats import Nats
+from .wire import implementation as wire_implementation
 
 __all__ = [
     'AuthenticationError',
@@ -56,6 +60,7 @@ __all__ = [
     'ConsumptionEnded',
     'DigestMismatch',
     'DisconnectedError',
+    'Headers',
     'InvalidMetaError',
     'JetStreamError',
     'JetStreamNotEnabledError',
@@ -64,6 +69,7 @@ __all__ = [
     'MessageNotFoundError',
     'MissingChunks',
     'MissingExtraError',
+    'Nats',
     'NatsError',
     'NoResponders',
     'NotModified',
@@ -82,4 +88,6 @@ __all__ = [
     'TooManyRequestsError',
     'WrongSequenceError',
     '__version__',
+    'ev',
+    'wire_implementation',
 ]

@@ -67,7 +67,7 @@ class PendingRequest(Request):
 
     def cancel(self) -> None:
         """Give up. The callback still comes once, with ``Cancelled``."""
-        if self._nats._forget(self):
+        if self._nats._wire.forget(self):
             self._nats.call_soon(self._nats._end_request, self, Cancelled())
 
 
@@ -87,7 +87,7 @@ class Replies(Request):
 
     def close(self) -> None:
         """Take no more replies."""
-        self._nats._forget(self)
+        self._nats._wire.forget(self)
 
 
 class Nats:
@@ -356,13 +356,6 @@ class Nats:
         """
         self._check_open()
         return Replies(self, on_reply)
-
-    def _forget(self, request: Request) -> bool:
-        requests = self._wire.requests
-        if requests.get(request.token) is not request:
-            return False
-        self._wire.forget(request)
-        return True
 
     def _end_request(self, request: Request, err: NatsError) -> None:
         self.run_callback(request.callback, *(None, err, None)[: request.nargs])
