@@ -39,7 +39,7 @@ def two(a, b):
 
 
 @pytest.mark.parametrize(
-    ('callback', 'expected'),
+    'callback, expected',
     [
         (lambda: None, 0),
         (lambda a: None, 1),
