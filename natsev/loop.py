@@ -261,16 +261,18 @@ class _PyevPort(_Queue):
         self.now = native.now
         self.update = native.update
         self._turn = self.pyev.Timer(0.0, 0.0, native, _guarded(self._run_queue))
-        self._arm = self._turn.start
+        self._arm = self._start_turn
 
-    def call_soon(self, function: Callable[..., object], *args: Any) -> None:
+    def _start_turn(self) -> None:
         _started.add(self)
-        super().call_soon(function, *args)
+        self._turn.start()
 
     def _run_queue(self) -> None:
-        super()._run_queue()
-        if not self._queue:
-            _started.discard(self)
+        try:
+            super()._run_queue()
+        finally:
+            if not self._queue:
+                _started.discard(self)
 
     def io(self, fd: int, events: int, callback: Callback, priority: int = 0) -> Watcher:
         native = self.pyev.Io(fd, events, self.native, _guarded(callback), None, priority)

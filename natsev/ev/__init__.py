@@ -20,13 +20,15 @@ def _choose() -> str:
     chosen = os.environ.get('NATSEV_LOOP', '')
     if chosen not in ('', 'pyev', 'gevent'):
         raise ValueError(f"NATSEV_LOOP must be 'pyev' or 'gevent', not {chosen!r}")
-    if chosen:
-        return chosen
-    if sys.version_info >= (3, 12):  # pyev crashes there
+    if chosen == 'gevent' or (not chosen and sys.version_info >= (3, 12)):  # pyev crashes there
         return 'gevent'
     try:
         import_module('pyev')
-    except ImportError:
+    except ImportError as error:
+        if chosen:
+            raise ImportError(
+                f'NATSEV_LOOP is pyev, and pyev cannot be imported: {error}'
+            ) from error
         return 'gevent'
     return 'pyev'
 

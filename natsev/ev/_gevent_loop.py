@@ -69,32 +69,34 @@ class Loop:
             missing('Loop(callback=...)')
         if io_interval or timeout_interval:
             missing('Loop(io_interval=..., timeout_interval=...)')
-        self._take(_new_native(flags, default=False), data, debug)
+        self._take(_new_native(flags, default=False), data, debug, owned=True)
+        self._handle_errors()
 
     @classmethod
     def _default(cls, flags: int, data: Any, debug: bool) -> Loop:
         self = cls.__new__(cls)
-        self._take(_new_native(flags, default=True), data, debug)
+        self._take(_new_native(flags, default=True), data, debug, owned=False)
+        self._handle_errors()
         return self
 
     @classmethod
     def _of_hub(cls, native_loop: corecext.loop) -> Loop:
         self = cls.__new__(cls)
-        self._native = native_loop
-        self._owned = False
-        self.data = None
-        self.debug = False
+        self._take(native_loop, None, False, owned=False)
         return self
 
-    def _take(self, native_loop: corecext.loop, data: Any, debug: bool) -> None:
+    def _take(self, native_loop: corecext.loop, data: Any, debug: bool, *, owned: bool) -> None:
         self._native = native_loop
-        self._owned = not native_loop.default
+        self._owned = owned
         self._escaped: BaseException | None = None
         self._runner = 0
         self._waker: Any = None
         self.data = data
         self.debug = debug
-        native_loop.error_handler = _ErrorHandler(self)  # type: ignore[assignment]  # a stub's slip
+
+    def _handle_errors(self) -> None:
+        handler: Any = _ErrorHandler(self)
+        self._native.error_handler = handler
 
     def __del__(self) -> None:
         # gevent's own deallocation writes to the loop after freeing it; destroy() does not.
@@ -156,7 +158,7 @@ class Loop:
     def _failed(self, watcher: object, error: BaseException) -> None:
         """Deal with what left the callback of *watcher*."""
         if hub.runs(self._native):
-            self._native.handle_error(watcher, type(error), error, error.__traceback__)
+            hub.find().handle_error(watcher, type(error), error, error.__traceback__)
         elif isinstance(error, Exception) and not self.debug:
             _log.error('callback of %r raised', watcher, exc_info=error)
         else:
