@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-try:
-    from natsev import ev
-except ImportError:  # until it is there
-    ev: Any = None
+from natsev import ev
 
 _NOTHING = object()
 
@@ -67,11 +64,7 @@ class Run:
         timed_out = self._value is _NOTHING and self._run_loop(seconds)
         value, self._value = self._value, _NOTHING
         if value is _NOTHING:
-            pytest.fail(
-                f'done() was not called within {seconds or self._seconds:g} s'
-                if timed_out
-                else 'the loop has nothing to wait for any more, and done() was not called'
-            )
+            self._give_up('done() was called', timed_out, seconds)
         return value
 
     def call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -99,18 +92,16 @@ class Run:
     def until(self, condition: Callable[[], Any], seconds: float | None = None) -> None:
         """Run the loop until *condition* holds; it is looked at once a turn of the loop."""
 
-        def look(*_: Any) -> None:
-            if self._value is _NOTHING and condition():
-                self.done(True)
-
-        watcher = ev.Prepare(self.loop, look)
+        watcher = ev.Prepare(self.loop, lambda *_: self._stop() if condition() else None)
         watcher.start()
         self.loop.unref()
         try:
-            self(seconds)
+            timed_out = self._run_loop(seconds)
         finally:
             self.loop.ref()
             watcher.stop()
+        if not condition():
+            self._give_up('the condition held', timed_out, seconds)
 
     def to_end(self, seconds: float | None = None) -> None:
         """Run the loop until it returns by itself, having nothing to wait for."""
@@ -148,6 +139,11 @@ class Run:
 
     def _stop(self) -> None:
         self.loop.stop(ev.EVBREAK_ALL)
+
+    def _give_up(self, hope: str, timed_out: bool, seconds: float | None) -> None:
+        if timed_out:
+            pytest.fail(f'{seconds or self._seconds:g} s passed before {hope}')
+        pytest.fail(f'the loop had nothing to wait for any more before {hope}')
 
     def _fail(self, failure: BaseException) -> None:
         self._failure = self._failure or failure

@@ -1,6 +1,6 @@
 """Clients of other makers, each run as a program of its own that does what a test says.
 
-A peer's program takes one JSON line for each operation and answers with one line: see ``serving.py``.
+A peer's program takes one JSON line for each operation and answers with one: see ``serving.py``.
 Objects' bytes travel in base64. What one of them cannot do at all ends as a ``PeerError``.
 """
 
@@ -52,7 +52,7 @@ class Peer:
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close())
         self._process = subprocess.Popen(
             [*COMMANDS[name], url],
             stdin=subprocess.PIPE,

@@ -19,9 +19,9 @@ const decode = (text) => new Uint8Array(Buffer.from(text, 'base64'))
 
 function plain(info) {
   const { name, description, metadata, bucket, nuid, size, chunks, digest, deleted, mtime } = info
-  const headers = {}
-  for (const key of info.headers?.keys() ?? []) headers[key] = info.headers.values(key)
   const options = info.options
+  // A watch gives the headers as they are on the wire, all else as an object.
+  const headers = info.headers?.toRecord?.() ?? info.headers ?? {}
   return { name, description, metadata, bucket, nuid, size, chunks, digest, deleted, mtime, headers, options }
 }
 
@@ -88,7 +88,7 @@ const operations = {
     await (await objm.open(bucket)).seal()
   },
   async watch({ bucket }) {
-    return gather(await (await objm.open(bucket)).watch(), plain)
+    return gather(await (await objm.open(bucket)).watch({ includeHistory: true }), plain)
   },
   async kv_create_bucket({ bucket, history }) {
     await kvm.create(bucket, { history: history ?? 1 })

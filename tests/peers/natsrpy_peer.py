@@ -135,6 +135,10 @@ class Operations:
 def _plain(info: Any) -> dict[str, Any]:
     names = ('name', 'description', 'metadata', 'headers', 'bucket', 'nuid', 'size', 'chunks')
     plain = {name: getattr(info, name) for name in (*names, 'digest', 'deleted')}
+    plain['headers'] = {
+        name: values if isinstance(values, list) else [values]
+        for name, values in info.headers.items()
+    }
     plain['options'] = {'max_chunk_size': info.max_chunk_size}
     if info.link is not None:
         plain['options']['link'] = {'bucket': info.link.bucket, 'name': info.link.name}
