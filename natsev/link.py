@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .connection import Connection
-from .errors import AuthenticationError, DisconnectedError, NatsError, ServerError
+from .errors import AuthenticationError, DisconnectedError, MaxPayloadError, NatsError, ServerError
 from .loop import Port
 from .options import Options
 from .pool import Member, Pool
@@ -48,6 +48,9 @@ class Client(Protocol):
 
     def link_lost(self, requests: list[Request], err: NatsError) -> None:
         """*requests* will not be answered any more."""
+
+    def link_refused(self, request: Request | None, err: NatsError) -> None:
+        """A queued message, or *request*, is not what this server takes."""
 
     def link_up(self, first: bool) -> None:
         """The connection stands; what was queued has been put into the output."""
@@ -154,6 +157,8 @@ class Link:
         self._reported = None
         if not first:
             self.reconnects += 1
+        for size, request in wire.drop_larger(wire.max_payload):
+            self._client.link_refused(request, MaxPayloadError(size, wire.max_payload))
         wire.live = True
         wire.max_output = self._options.write_buffer_size
         wire.prepend(wire.restore())

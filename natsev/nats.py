@@ -19,7 +19,6 @@ from .errors import (
     BufferFullError,
     Cancelled,
     DisconnectedError,
-    MaxPayloadError,
     NatsError,
     RequestTimeout,
 )
@@ -687,14 +686,13 @@ class Nats:
 
     # What the link tells.
 
+    def link_refused(self, request: Request | None, err: NatsError) -> None:
+        if request is not None:
+            self._end_request(request, err)
+        else:
+            self.report(err)
+
     def link_up(self, first: bool) -> None:
-        for size, request in self._wire.drop_larger(self._wire.max_payload):
-            err = MaxPayloadError(size, self._wire.max_payload)
-            if request is not None:
-                self._end_request(request, err)
-            else:
-                self.report(err)
-        self._link.flush_now()
         self.emit('on_connect' if first else 'on_reconnect')
         for listener in list(self._listeners):
             listener.connected()

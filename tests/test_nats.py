@@ -494,3 +494,86 @@ def test_several_clients_on_one_loop(run, connect, unique):
         clients[0].publish(f'{unique}.{i}')
     run.until(lambda: len(got) == 5)
     assert len(set(got)) == 5
+
+
+def test_a_queued_message_too_large_for_the_server_reached(run, connect, start_server, unique):
+    small = start_server(config={'max_payload': 1000})
+    errors, got = [], []
+    nats = connect(port=small.port, on_error=errors.append)
+    nats.subscribe(unique, lambda s, p: got.append(p))
+    nats.publish(unique, b'x' * 1001)
+    nats.request(unique, b'x' * 1001, lambda response, err: errors.append(err))
+    nats.publish(unique, b'fits')
+    run.until(lambda: got)
+    assert got == [b'fits']
+    assert [type(err) for err in errors] == [MaxPayloadError, MaxPayloadError]
+    assert errors[0].limit == 1000
+
+
+def test_waiting_and_skipped(run, connect, unique):
+    nats = connect()
+    got, ends = [], []
+    nats.subscribe(unique, lambda s, p: got.append(p))
+    nats.publish(unique, b'dropped')
+    nats.request(unique, b'dropped', lambda response, err: ends.append(type(err)))
+    assert nats.waiting_count() == 2
+    nats.skip_waiting()
+    assert nats.waiting_count() == 0
+    nats.publish(unique, b'kept')
+    run.until(lambda: got and ends)
+    assert got == [b'kept']
+    assert ends == [Cancelled]
+    assert nats.waiting_count() == 0
+
+
+def test_batch_writes_at_once(run, connect, unique):
+    nats = connect()
+    got = []
+    nats.subscribe(unique, lambda s, p: got.append(p))
+    assert run.call(nats.flush) is None
+    nats.batch(lambda: [nats.publish(unique, str(i)) for i in range(1000)])
+    assert nats.pending_bytes == 0
+    run.until(lambda: len(got) == 1000)
+
+
+def test_slow_consumer_is_told_once_until_it_is_over(run, connect, server, proxy, unique):
+    through = proxy(server)
+    nats = connect(port=through.port, write_buffer_size=20_000_000)
+    assert run.call(nats.flush) is None
+    told = []
+    nats.slow_consumer(1_000_000, told.append)
+    through.stall()
+    with pytest.raises(BufferFullError):
+        for _ in range(1000):
+            nats.publish(unique, b'x' * 100_000)
+    run.until(lambda: told)
+    assert len(told) == 1
+    assert told[0] > 1_000_000
+    through.flow()
+    assert run.call(nats.flush) is None
+    nats.publish(unique, b'')
+    assert len(told) == 1
+
+
+def test_disconnect_before_the_connection_stands_writes_the_queue(run, connect, unique):
+    got = []
+    other = connect()
+    other.subscribe(unique, lambda s, p: got.append(p))
+    assert run.call(other.flush) is None
+    nats = connect()
+    nats.publish(unique, b'last words')
+    nats.disconnect()
+    run.until(lambda: got)
+    assert got == [b'last words']
+
+
+def test_verbose_pedantic_and_no_echo(run, connect, unique):
+    got = []
+    nats = connect(verbose=True, pedantic=True, echo=False, name='test', inbox_prefix='_MY.inbox')
+    nats.subscribe(unique, lambda s, p: got.append(p))
+    nats.publish(unique, b'not for me')
+    assert nats.new_inbox().startswith('_MY.inbox.')
+    assert run.call(nats.flush) is None
+    assert got == []
+    _, err, _ = run.call(nats.request, f'{unique}.nobody', b'')
+    assert isinstance(err, NoResponders)
