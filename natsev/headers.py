@@ -20,10 +20,10 @@ HeadersLike: TypeAlias = (
 class Headers(Mapping[str, str]):
     """The headers of a message that came in, parsed when first looked at.
 
-    A mapping of each name to its **first** value; ``get_all`` and ``pairs`` give the others. Names keep
-    the case and the order they were sent in. A look-up takes the exact name first and, where there is
-    none, the first name that differs only in case. Lines that are not ``name: value`` are left out, and
-    bytes that are not UTF-8 are kept as ``surrogateescape`` does.
+    A mapping of each name to its **first** value; ``get_all`` and ``pairs`` give the others. Names
+    keep the case and the order they were sent in. A look-up takes the exact name first and, where
+    there is none, the first name that differs only in case. Lines that are not ``name: value`` are
+    left out, and bytes that are not UTF-8 are kept as ``surrogateescape`` does.
 
     Args:
         raw: the block, from ``NATS/1.0`` to the empty line.
@@ -67,8 +67,8 @@ class Headers(Mapping[str, str]):
     def last(self, name: str, default: str | None = None) -> str | None:
         """Return the last value of *name*.
 
-        A server adds its own headers after those that a publisher stored: where the server is the one
-        to be believed (``Nats-Sequence`` and its kin), the last value is the server's.
+        A server adds its own headers after those that a publisher stored: where the server is the
+        one to be believed (``Nats-Sequence`` and its kin), the last value is the server's.
         """
         values = self.get_all(name)
         return values[-1] if values else default
@@ -84,7 +84,9 @@ class Headers(Mapping[str, str]):
             return first[spelling]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name in self._firsts() or self._spelling(name) is not None)
+        return isinstance(name, str) and (
+            name in self._firsts() or self._spelling(name) is not None
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._firsts())
@@ -134,9 +136,9 @@ def encode_headers(headers: HeadersLike) -> bytes:
     """Return the header block for *headers*, checked.
 
     Args:
-        headers: a mapping or an iterable of pairs; a value is a ``str`` (sent as UTF-8), ``bytes``, an
-            ``int``, or a list of them (the name is then repeated). Or a whole block as bytes-like, from
-            ``NATS/1.0`` to the empty line.
+        headers: a mapping or an iterable of pairs; a value is a ``str`` (sent as UTF-8),
+            ``bytes``, an ``int``, or a list of them (the name is then repeated). Or a whole block
+            as bytes-like, from ``NATS/1.0`` to the empty line.
 
     Raises:
         TypeError: a name or value of another type.

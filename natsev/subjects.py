@@ -1,4 +1,4 @@
-"""What a legal subject, queue group, stream, bucket, key or object name is, and how names become subjects.
+"""What legal subjects and names are, and how names become subjects.
 
 Every ``check_`` function returns its argument, or raises ``TypeError`` or ``ValueError`` with one
 sentence that shows the value.
@@ -18,13 +18,12 @@ _QUEUE_GROUP = re.compile(r'[^\x00-\x20\x7f]+')
 _NAME = re.compile(r'[^\x00-\x20\x7f.*>/\\]+')
 _BUCKET = re.compile(r'[A-Za-z0-9_-]+')
 _KEY = re.compile(r'[-/_=a-zA-Z0-9]+(?:\.[-/_=a-zA-Z0-9]+)*')
-_KEY_PATTERN = re.compile(
-    r'(?:(?:\*|[-/_=a-zA-Z0-9]+)\.)*(?:[*>]|[-/_=a-zA-Z0-9]+)'
-)
+_KEY_PATTERN = re.compile(r'(?:(?:\*|[-/_=a-zA-Z0-9]+)\.)*(?:[*>]|[-/_=a-zA-Z0-9]+)')
 _RESERVED_KEYS = '_kv'  # ADR-8 keeps keys that begin so for itself
 
 _MOST_NAME = 255  # JetStream's own limit: names are names of directories
-# The control line takes 4096 bytes, subject prefix and base64 included: 3040 fails, 2900 has a margin.
+# A control line takes 4096 bytes, with base64 and the rest of the subject: 3040 is too long, and
+# this leaves a margin.
 _MOST_OBJECT_NAME = 2900
 _SHOWN = 64
 
@@ -76,9 +75,7 @@ def check_subscription(subject: object) -> str:
 
 def check_queue_group(name: object) -> str:
     """Return *name* if it is a legal queue group."""
-    return _check(
-        'queue group', name, _QUEUE_GROUP, 'contains whitespace or a control character'
-    )
+    return _check('queue group', name, _QUEUE_GROUP, 'contains whitespace or a control character')
 
 
 def check_stream(name: object) -> str:
@@ -92,9 +89,7 @@ def check_consumer(name: object) -> str:
 
 
 def _check_name(kind: str, name: object) -> str:
-    checked = _check(
-        kind, name, _NAME, 'contains whitespace, a control character or one of .*>/\\'
-    )
+    checked = _check(kind, name, _NAME, 'contains whitespace, a control character or one of .*>/\\')
     if len(checked.encode()) > _MOST_NAME:
         raise ValueError(f'{kind} {_shown(checked)} is longer than {_MOST_NAME} bytes')
     return checked
@@ -116,7 +111,7 @@ def check_key(key: object) -> str:
 
 
 def check_key_pattern(pattern: object) -> str:
-    """Return *pattern* if it is a key with wildcards: ``*`` for a token, ``>`` for all that follow."""
+    """Return *pattern* if it is a key with wildcards: ``*`` for a token, ``>`` for the rest."""
     return _check('key pattern', pattern, _KEY_PATTERN, 'is not a key with wildcards')
 
 
@@ -150,7 +145,8 @@ def decode_object_name(token: str) -> str | None:
 def percent_encode_name(name: object) -> str:
     """Return the subject tokens that the Perl original uses for an object name.
 
-    It keeps dots, so a name with a leading, trailing or double dot has no subject there: ``ValueError``.
+    It keeps dots, so a name with a leading, trailing or double dot has no subject there:
+    ``ValueError``.
     """
     # quote() leaves '~' as it is, the original does not.
     encoded = quote_from_bytes(_object_name(name), safe='').replace('~', '%7E')

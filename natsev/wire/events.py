@@ -42,7 +42,7 @@ class Yield(Enum):
     YIELD = 'YIELD'
 
 
-# Not the peer's word but the wire's own: enough messages for one turn of the loop, there may be more.
+# Not the peer's word but the wire's own: enough messages for one turn, there may be more.
 YIELD: Final = Yield.YIELD
 
 Event: TypeAlias = Info | Err | Ping | Pong | Ok

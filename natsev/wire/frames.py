@@ -2,8 +2,8 @@
 
 A frame is one protocol message to the server. It is ``bytes`` or, where its payload is large,
 ``(head, payload)``, so that the payload is not copied. Frames are numbered from 1 in the order they
-were appended; one that is given up becomes zero-length and so keeps its number. What kind of frame it
-is its own first bytes tell.
+were appended; one that is given up becomes zero-length and so keeps its number. What kind of frame
+it is its own first bytes tell.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Frames:
         self.pending = 0
 
     def drop_messages(self, larger_than: int = -1) -> list[tuple[int, int]]:
-        """Give up messages of more than *larger_than* bytes; return each one's frame number and size.
+        """Give up messages of more than *larger_than* bytes; return their frame numbers and sizes.
 
         A message that is half taken stays.
         """
@@ -172,13 +172,18 @@ class Frames:
     def drop(self, number: int) -> None:
         """Give up frame *number*, unless the kernel has some of it."""
         at = number - self.sent - 1
-        if at > 0 or (at == 0 and (self._prefix or not self._taken)):
+        untouched = at > 0 or (at == 0 and (self._prefix or not self._taken))
+        if untouched and at < len(self._frames):
             self.pending -= length(self._frames[at])
             self._frames[at] = b''
+            self._skip_empty()
 
     def _replace(self, keep: Callable[[Frame], bool]) -> None:
         """Make every frame that is not to be kept zero-length."""
         self._frames = deque(frame if keep(frame) else b'' for frame in self._frames)
         self.pending = sum(map(length, self._frames)) + len(self._prefix) - self._taken
+        self._skip_empty()
+
+    def _skip_empty(self) -> None:
         while self._frames and not self._frames[0]:
             self._frames.popleft()

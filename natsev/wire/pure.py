@@ -1,15 +1,15 @@
 """The wire in pure Python: bytes to callbacks, calls to bytes. No I/O.
 
 ``Wire`` is the whole path of a message in one object, so that its compiled twin can go that path in
-one call. Receiving: bytes are written where ``buffer()`` says, and ``next_event()`` parses them, calls
-the callbacks of the subscriptions and of the requests, and returns what is not a message. Sending:
-``publish()`` and its kin check, encode and append a frame (``frames.py``); ``output()`` and ``sent()``
-hand the frames to whoever owns the socket.
+one call. Receiving: bytes are written where ``buffer()`` says, and ``next_event()`` parses them,
+calls the callbacks of the subscriptions and of the requests, and returns what is not a message.
+Sending: ``publish()`` and its kin check, encode and append a frame (``frames.py``); ``output()``
+and ``sent()`` hand the frames to whoever owns the socket.
 
-How the receive buffer works: bytes are parsed in place between ``_start`` and ``_end``. A callback may
-do anything, also run the loop, so both are kept in the object and read again after each callback. A
-large payload that is not there yet gets storage of its own, which ``buffer()`` then hands out until it
-is full.
+How the receive buffer works: bytes are parsed in place between ``_start`` and ``_end``. A callback
+may do anything, also run the loop, so both are kept in the object and read again after each
+callback. A large payload that is not there yet gets storage of its own, which ``buffer()`` then
+hands out until it is full.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from .frames import LARGE, Buffer, Frame, Frames, length
 RECEIVE_BUFFER = 256 * 1024
 # Never offer less than this to recv: calls would outweigh what they bring.
 LEAST_RECEIVE = 16 * 1024
-# The server's limit for what a client sends is 4096 (max_control_line) and may be raised; a MSG has a
-# client's subject and reply in it, so this is several times that.
+# The server's limit for what a client sends is 4096 (max_control_line) and may be raised; a MSG has
+# a client's subject and reply in it, so this is several times that.
 MAX_LINE = 32 * 1024
 # INFO lists every server of a cluster: room for some thousands.
 MAX_INFO = 128 * 1024
@@ -42,7 +42,8 @@ MOST_CHECKED = 1024
 
 # Only space and tab separate: other control characters can be part of a stranger's subject.
 _MSG = re.compile(
-    rb'(?i:MSG)[ \t]+([^ \t\n]+)[ \t]+([0-9]{1,19})[ \t]+(?:([^ \t\n]+)[ \t]+)?([0-9]{1,19})[ \t]*\r\n'
+    rb'(?i:MSG)[ \t]+([^ \t\n]+)[ \t]+([0-9]{1,19})[ \t]+(?:([^ \t\n]+)[ \t]+)?'
+    rb'([0-9]{1,19})[ \t]*\r\n'
 )
 _HMSG = re.compile(
     rb'(?i:HMSG)[ \t]+([^ \t\n]+)[ \t]+([0-9]{1,19})[ \t]+(?:([^ \t\n]+)[ \t]+)?'
@@ -50,7 +51,11 @@ _HMSG = re.compile(
 )
 _OPERATIONS = (b'INFO', b'MSG', b'HMSG', b'PING', b'PONG', b'+OK', b'-ERR')
 _LONGEST_OPERATION = 4
-_SIMPLE = {b'PING': Ping, b'PONG': Pong, b'+OK': Ok}
+_SIMPLE: dict[bytes, type[Ping] | type[Pong] | type[Ok]] = {
+    b'PING': Ping,
+    b'PONG': Pong,
+    b'+OK': Ok,
+}
 _NO_RESPONDERS = b'NATS/1.0 503'
 _SHOWN = 48
 
@@ -116,7 +121,7 @@ class Wire:
     """The protocol of one client, over as many connections as it has in its life.
 
     Args:
-        on_output: called when output became non-empty while ``live`` and not inside ``next_event()``.
+        on_output: called when output became non-empty while ``live``, outside ``next_event()``.
         on_exception: called with the ``Exception`` that a callback raised; dispatching goes on.
     """
 
@@ -214,7 +219,9 @@ class Wire:
         _check_line(line)
         if size > self.max_payload:
             raise MaxPayloadError(size, self.max_payload)
-        frame: Frame = b'%b%b\r\n' % (head, payload) if len(payload) < LARGE else (head, payload)
+        frame: Frame = (head, payload)
+        if len(payload) < LARGE:
+            frame = b''.join((head, payload, b'\r\n'))
         frame_size = length(frame)
         if self.refused is not None:
             raise type(self.refused)()
@@ -280,10 +287,10 @@ class Wire:
 
         An unknown *sid* is ignored.
         """
-        key = b'%d' % sid
-        subscription = self._subscriptions.get(key)
+        subscription = self._user_subscription(sid)
         if subscription is None:
             return
+        key = b'%d' % sid
         if max_msgs > subscription.delivered:
             subscription.max_msgs = max_msgs
             self.control(b'UNSUB %b %d\r\n' % (key, max_msgs - subscription.base))
@@ -297,15 +304,19 @@ class Wire:
 
     def callback(self, sid: int) -> Callback | None:
         """Return the callback of *sid*, or None if there is no such subscription."""
-        subscription = self._subscriptions.get(b'%d' % sid)
+        subscription = self._user_subscription(sid)
         return None if subscription is None else subscription.callback
 
     def replace(self, sid: int, callback: Callback, nargs: int) -> None:
         """Give *sid* another callback, where it is still subscribed."""
-        subscription = self._subscriptions.get(b'%d' % sid)
+        subscription = self._user_subscription(sid)
         if subscription is not None:
             subscription.callback = callback
             subscription.nargs = nargs
+
+    def _user_subscription(self, sid: int) -> _Subscription | None:
+        key = b'%d' % sid
+        return None if key == self._inbox_sid else self._subscriptions.get(key)
 
     def restore(self) -> bytes:
         """Return what subscribes everything on a new connection, with the rest of each limit."""
@@ -370,7 +381,7 @@ class Wire:
             self._append(frame, len(frame))
 
     def ping(self) -> int:
-        """Append a ``PING``; return its frame number. It waits for a connection as a message does."""
+        """Append a ``PING``, which waits for a connection if need be; return its frame number."""
         self._append(b'PING\r\n', len(b'PING\r\n'))
         return self._frames.appended
 
@@ -441,12 +452,12 @@ class Wire:
         """Dispatch messages until there is an event, and return it.
 
         Returns:
-            The event; None when the bytes end; ``YIELD`` after *budget* messages. Inside a callback,
-            None.
+            The event; None when the bytes end; ``YIELD`` after *budget* messages. Inside a
+            callback, None.
 
         Raises:
-            ProtocolError: the bytes are not the protocol; all before them was delivered. The wire is
-                dead until ``lost()``.
+            ProtocolError: the bytes are not the protocol; all before them was delivered. The
+                wire is dead until ``lost()``.
         """
         if self._dispatching:
             return None
@@ -622,8 +633,9 @@ class Wire:
         """The connection is gone: forget what was received, rewind what was half sent.
 
         Returns:
-            The requests that were wholly sent, taken out of ``requests``: nobody can know whether they
-            were done. Publishes, requests and pings not wholly sent wait for the next connection.
+            The requests that were wholly sent, taken out of ``requests``: nobody can know whether
+            they were done. Publishes, requests and pings not wholly sent wait for the next
+            connection.
         """
         self._reset_input()
         sent = self._frames.sent
@@ -634,7 +646,10 @@ class Wire:
         return gone
 
     def clear(self) -> list[Request]:
-        """The connection is gone for good: drop all output; return every request. Subscriptions stay."""
+        """The connection is gone for good: drop all output, return every request.
+
+        Subscriptions stay, for ``restore()``.
+        """
         self._reset_input()
         self._frames.clear()
         gone = list(self.requests.values())
@@ -652,21 +667,26 @@ class Wire:
         Returns:
             The size of headers and payload of each, with its request, taken out of ``requests``.
         """
+        by_frame = self._requests_by_frame()
         return [
-            (size, self._take_request(frame))
+            (size, self._without(by_frame.get(frame)))
             for frame, size in self._frames.drop_messages(larger_than=limit)
         ]
 
     def skip(self) -> list[Request]:
         """Give up every queued message that is wholly unsent; return the requests among them."""
-        requests = [self._take_request(frame) for frame, _ in self._frames.drop_messages()]
+        by_frame = self._requests_by_frame()
+        dropped = self._frames.drop_messages()
+        requests = [self._without(by_frame.get(frame)) for frame, _ in dropped]
         return [request for request in requests if request is not None]
 
-    def _take_request(self, frame: int) -> Request | None:
-        for token, request in self.requests.items():
-            if request.frame == frame:
-                return self.requests.pop(token)
-        return None
+    def _requests_by_frame(self) -> dict[int, Request]:
+        return {request.frame: request for request in self.requests.values()}
+
+    def _without(self, request: Request | None) -> Request | None:
+        if request is not None:
+            del self.requests[request.token]
+        return request
 
 
 def _payload(payload: Any) -> Buffer:
@@ -704,7 +724,7 @@ def _event(line: bytes) -> Event | None:
     """Return the event of a whole line, or None if it is none."""
     if not line.endswith(b'\r\n'):
         return None
-    name, _, rest = line[:-2].replace(b'\t', b' ').partition(b' ')
+    name, _, _ = line[:-2].replace(b'\t', b' ').partition(b' ')
     operation = name.upper()
     argument = line[len(name) : -2].strip(b' \t')
     if operation in _SIMPLE and not argument:
