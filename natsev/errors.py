@@ -28,7 +28,8 @@
     │   ├── WrongSequenceError       an expected sequence or id did not hold: another was first
     │   ├── StorageFullError         a limit of the stream, account or server
     │   ├── TooManyRequestsError     429: the server asks to slow down
-    │   └── SealedError              the stream takes no changes any more
+    │   ├── SealedError              the stream takes no changes any more
+    │   └── UnsupportedOptionError   the server left an option out that it does not know
     ├── ConsumptionEnded             a consumption ended, with its reason
     └── ObjectStoreError
         ├── DigestMismatch           the bytes are not those that were stored
@@ -229,8 +230,8 @@ class JetStreamError(NatsError):
         self.description = description
 
     def __str__(self) -> str:
-        number = f'{self.code}/{self.err_code}' if self.err_code else f'{self.code}'
-        return f'{self.args[0]} ({number})'
+        numbers = [str(number) for number in (self.code, self.err_code) if number]
+        return f'{self.args[0]} ({"/".join(numbers)})' if numbers else str(self.args[0])
 
 
 class JetStreamNotEnabledError(JetStreamError):
@@ -279,6 +280,20 @@ class TooManyRequestsError(JetStreamError):
 
 class SealedError(JetStreamError):
     """The stream is sealed: it takes no changes any more."""
+
+
+class UnsupportedOptionError(JetStreamError):
+    """The server made what was asked for, but without options that it does not know.
+
+    Attributes:
+        options: the options it left out.
+        info: what it made.
+    """
+
+    def __init__(self, options: list[str], info: dict[str, Any]) -> None:
+        super().__init__(0, 0, f'the server does not know, and left out: {", ".join(options)}')
+        self.options = options
+        self.info = info
 
 
 _BY_ERR_CODE: dict[int, type[JetStreamError]] = {
