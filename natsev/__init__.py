@@ -41,6 +41,7 @@ from .errors import (
     StreamExistsError,
     StreamNotFoundError,
     TooManyRequestsError,
+    UnsupportedOptionError,
     WrongSequenceError,
 )
 from .headers import Headers
@@ -86,6 +87,7 @@ __all__ = [
     'StreamExistsError',
     'StreamNotFoundError',
     'TooManyRequestsError',
+    'UnsupportedOptionError',
     'WrongSequenceError',
     '__version__',
     'ev',

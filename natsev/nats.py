@@ -687,25 +687,30 @@ class Nats:
     # What the link tells.
 
     def link_refused(self, request: Request | None, err: NatsError) -> None:
+        """For the link: a queued message is not what this server takes."""
         if request is not None:
             self._end_request(request, err)
         else:
             self.report(err)
 
     def link_up(self, first: bool) -> None:
+        """For the link: the connection stands."""
         self.emit('on_connect' if first else 'on_reconnect')
         for listener in list(self._listeners):
             listener.connected()
 
     def link_down(self, err: NatsError) -> None:
+        """For the link: the connection was lost; another one is on its way."""
         for listener in list(self._listeners):
             listener.disconnected(err)
 
     def link_lost(self, requests: list[Request], err: NatsError) -> None:
+        """For the link: *requests* will not be answered any more."""
         for request in requests:
             self._end_request(request, DisconnectedError(str(err)))
 
     def link_closed(self, err: NatsError) -> None:
+        """For the link: it is closed for good; leave the loop."""
         self._timeouts.close()
         self._wakeup.close()
         listeners, self._listeners = self._listeners, []
@@ -713,6 +718,7 @@ class Nats:
             listener.closed(err)
 
     def link_info(self, info: dict[str, Any]) -> None:
+        """For the link: an INFO came."""
         self._wire.headers = info.get('headers') is True
         self._limit_payload()
 

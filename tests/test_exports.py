@@ -15,8 +15,9 @@ NAMES = """
     MaxPayloadError MessageNotFoundError MissingChunks MissingExtraError NatsError NoResponders
     NotModified ObjectChanged ObjectStoreError PermissionsError ProtocolError RequestTimeout
     SealedError ServerError SlowConsumerError StaleConnectionError StorageFullError
-    StreamExistsError StreamNotFoundError TooManyRequestsError WrongSequenceError
-    __version__
+    StreamExistsError StreamNotFoundError TooManyRequestsError UnsupportedOptionError
+    WrongSequenceError
+    Headers Nats __version__ ev wire_implementation
 """
 CLASSES = [
     value for value in (getattr(natsev, name) for name in natsev.__all__) if inspect.isclass(value)

@@ -43,7 +43,7 @@ MAY_IMPORT = {
     'link': 'connection errors loop options pool wire',
     'nats': LEAVES + ' address calls link loop options timeouts wire',
     # on top of it
-    'jetstream': LEAVES + ' calls nats timeouts wire',
+    'jetstream': LEAVES + ' calls loop nats timeouts wire',
     'kv': LEAVES + ' calls jetstream',
     'objectstore': LEAVES + ' calls jetstream loop',
     'gevent': LEAVES + ' ev loop',
