@@ -349,6 +349,10 @@ class _PyevTimer(_PyevWatcher):
         self._port.update()
         super().start()
 
+    def close(self) -> None:
+        super().close()
+        self._callback = _nothing
+
 
 class _PyevWakeup(_PyevWatcher):
     __slots__ = ('_keep',)

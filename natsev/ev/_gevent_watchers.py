@@ -396,7 +396,7 @@ class Statdata(NamedTuple):
         if found is None:
             return cls()
         values = (getattr(found, 'st_' + field) for field in cls._fields)
-        return cls(*(int(value) for value in values))
+        return cls(*(int(value or 0) for value in values))  # gevent leaves some out
 
 
 class Stat(Watcher):
