@@ -47,7 +47,7 @@ from typing import Any
 
 import pytest
 
-from natsev import BucketNotFoundError, DisconnectedError
+from natsev import BucketNotFoundError, DisconnectedError, Nats, ev, wire_implementation
 from natsev.nuid import next_nuid
 from natsev.server import Server, find_server
 from tests.peers import COMMANDS, Peer, lacking
@@ -73,10 +73,6 @@ def server_binary(version: str) -> Path:
 
 
 def pytest_report_header() -> str:
-    try:
-        from natsev import ev, wire_implementation
-    except ImportError:  # until they are there
-        return 'natsev: no loop and no wire yet'
     found = [version for version in VERSIONS if server_binary(version).exists()]
     newest = Server(binary=server_binary('newest')).version
     servers = ', '.join(found).replace('newest', newest)
@@ -217,13 +213,11 @@ def unique() -> str:
 
 
 @pytest.fixture
-def connect(run: Run, request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+def connect(run: Run, request: pytest.FixtureRequest) -> Iterator[Callable[..., Nats]]:
     """``connect(**options)``: a ``Nats``, to the session's server unless they say where."""
-    from natsev import Nats
+    clients: list[Nats] = []
 
-    clients: list[Any] = []
-
-    def connect(**options: Any) -> Any:
+    def connect(**options: Any) -> Nats:
         if not {'host', 'path', 'servers', 'port'} & options.keys():
             server = request.getfixturevalue('server')
             options.update(host=server.host, port=server.port)
@@ -239,7 +233,7 @@ def connect(run: Run, request: pytest.FixtureRequest) -> Iterator[Callable[..., 
 
 
 @pytest.fixture
-def js(connect: Callable[..., Any]) -> Any:
+def js(connect: Callable[..., Nats]) -> Any:
     """A ``JetStream`` on the session's server."""
     from natsev import JetStream
 

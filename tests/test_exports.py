@@ -10,7 +10,8 @@ import natsev
 
 NAMES = """
     AuthenticationError BucketExistsError BucketNotFoundError BufferFullError Cancelled CodecError
-    ConnectError ConsumerExistsError ConsumerNotFoundError ConsumptionEnded DigestMismatch
+    ConnectError Headers Nats ev wire_implementation
+    ConsumerExistsError ConsumerNotFoundError ConsumptionEnded DigestMismatch
     DisconnectedError InvalidMetaError JetStreamError JetStreamNotEnabledError LinkError
     MaxPayloadError MessageNotFoundError MissingChunks MissingExtraError NatsError NoResponders
     NotModified ObjectChanged ObjectStoreError PermissionsError ProtocolError RequestTimeout
