@@ -10,7 +10,7 @@ import natsev
 
 NAMES = """
     AuthenticationError BucketExistsError BucketNotFoundError BufferFullError Cancelled CodecError
-    ConnectError Headers Nats ev wire_implementation
+    ConnectError
     ConsumerExistsError ConsumerNotFoundError ConsumptionEnded DigestMismatch
     DisconnectedError InvalidMetaError JetStreamError JetStreamNotEnabledError LinkError
     MaxPayloadError MessageNotFoundError MissingChunks MissingExtraError NatsError NoResponders
