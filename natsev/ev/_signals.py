@@ -18,12 +18,12 @@ from .. import native
 
 
 class _Pipe:
-    """Two connected sockets, and the descriptor that Python wrote to before them (-1: none)."""
+    """A pipe, open as long as the process; and what Python wrote to before it (-1: nothing)."""
 
     def __init__(self) -> None:
-        self.reader, self.writer = native.original('socket', 'socketpair')()
-        self.reader.setblocking(False)
-        self.writer.setblocking(False)
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self.writer, False)
         self.others = -1
 
 
@@ -52,15 +52,14 @@ def in_main_thread() -> bool:
 
 def fd() -> int:
     """Return the descriptor that becomes readable when a signal arrives during ``awaited()``."""
-    reader: int = _opened().reader.fileno()
-    return reader
+    return _opened().reader
 
 
 @contextmanager
 def awaited() -> Iterator[None]:
     """Have signals make ``fd()`` readable. For the main thread only."""
     pipe = _opened()
-    ours = pipe.writer.fileno()
+    ours = pipe.writer
     before = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
     if before != ours:
         pipe.others = before
@@ -76,7 +75,7 @@ def drain() -> None:
     """Take what signals wrote, and pass it on to where it would have gone without us."""
     pipe = _opened()
     with suppress(BlockingIOError):
-        data = pipe.reader.recv(4096)
+        data = os.read(pipe.reader, 4096)
         if pipe.others != -1:
             with suppress(OSError):
                 os.write(pipe.others, data)
