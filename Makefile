@@ -16,7 +16,7 @@ PYEV_WORKS := 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test test-pure test-pyev test-pyev-on lint format types check cover bench \
-	bench-quick docs dist clean
+	bench-quick docs dist clean venv-without-ensurepip
 
 help:  ## show this
 	@echo 'make demo shows what natsev does, make test tests all of it; both install what they need.'
@@ -85,7 +85,13 @@ clean:  ## remove everything that was made
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "natsev needs Python >= 3.10")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || $(MAKE) --no-print-directory venv-without-ensurepip
+
+# Debian and its kin keep ensurepip in a package of its own (python3-venv): their pip does as well.
+venv-without-ensurepip:
+	$(PYTHON) -m venv --clear --without-pip $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check pip --target \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 # The C sources are prerequisites: a change of theirs builds the extension anew.
 $(INSTALLED): setup.cfg setup.py pyproject.toml $(EXTENSION) | $(BIN)/python
