@@ -27,7 +27,7 @@ help:  ## show this
 demo: $(INSTALLED)  ## start a nats-server, store files in a bucket and get them back
 	$(BIN)/python docs/examples/demo.py
 
-quick: $(INSTALLED)  ## the tests but the slow ones
+quick: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests but the slow ones
 	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
 
 test: $(INSTALLED) $(SERVERS) $(NODE)  ## all tests, on real servers of every version
@@ -69,7 +69,7 @@ cover: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests with their coverage
 bench: $(INSTALLED)  ## compare with other clients, on one server in one run
 	$(BIN)/python -m bench
 
-bench-quick: $(INSTALLED)  ## the same in a minute or so
+bench-quick: $(INSTALLED) $(SERVERS) $(NODE)  ## the same in a minute or so
 	$(BIN)/python -m bench --quick
 
 docs: $(INSTALLED)  ## run the examples of the documentation
@@ -95,7 +95,8 @@ venv-without-ensurepip:
 
 # The C sources are prerequisites: a change of theirs builds the extension anew.
 $(INSTALLED): setup.cfg setup.py pyproject.toml $(EXTENSION) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 $(VENV)/.pyev: tests/pyev/build.py $(INSTALLED)

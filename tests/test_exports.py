@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,13 @@ def test_the_version_is_the_installed_one():
     from importlib.metadata import version
 
     assert natsev.__version__ == version('natsev')
+
+
+def test_the_wire_is_the_one_asked_for():
+    sources = list(Path(natsev.__file__).parent.glob('wire/_speedups*.c'))
+    if os.environ.get('NATSEV_PUREPYTHON'):
+        assert natsev.wire_implementation == 'python'
+    elif os.environ.get('NATSEV_BUILD_EXT') == 'yes' and sources:
+        assert natsev.wire_implementation == 'compiled'
+    else:
+        assert natsev.wire_implementation in ('compiled', 'python')

@@ -128,6 +128,12 @@ def test_imports_alone(module):
     import_module(module)
 
 
+def test_every_package_is_one():
+    # One without __init__.py would be left out of the wheel.
+    for path in FILES:
+        assert (path.parent / '__init__.py').exists(), path.parent
+
+
 def test_a_package_imports_relatively():
     for path in FILES:
         absolute = [
