@@ -90,6 +90,24 @@ def test_comes_back_on_its_port(own_server, end):
     assert info(own_server)['port'] == port
 
 
+def test_a_death_is_noticed_where_the_loop_reaps_children(own_server, run):
+    # The default loop of the real pyev takes the exit status of every child.
+    pid = own_server.pid
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while own_server.running:
+        run.turns()
+        assert time.monotonic() < deadline
+    own_server.start()
+    assert own_server.pid != pid
+
+
+def test_works_in_a_program_that_gevent_patched():
+    with program('server.restart(); print(server.running); server.stop()', PATCH) as process:
+        process.stdout.readline()
+        assert process.stdout.readline() == 'True\n'
+
+
 def test_restart_keeps_port_and_store(own_server):
     port, pid, store = own_server.port, own_server.pid, own_server.store_dir
     own_server.restart()
@@ -258,7 +276,9 @@ class TestFindServer:
         assert isinstance(caught.value, ImportError)
 
 
+PATCH = 'from gevent import monkey; monkey.patch_all()'
 PROGRAM = """
+{begin}
 import sys
 from natsev.server import Server
 server = Server().start()
@@ -267,9 +287,9 @@ print(server.pid, server.store_dir, flush=True)
 """
 
 
-def program(end: str) -> subprocess.Popen[str]:
+def program(end: str, begin: str = '') -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, '-c', PROGRAM.format(end=end)],
+        [sys.executable, '-c', PROGRAM.format(begin=begin, end=end)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
