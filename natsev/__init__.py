@@ -41,9 +41,11 @@ from .errors import (
     StreamExistsError,
     StreamNotFoundError,
     TooManyRequestsError,
+    UnsupportedOptionError,
     WrongSequenceError,
 )
 from .headers import Headers
+from .jetstream import JetStream
 from .nats import Nats
 from .wire import implementation as wire_implementation
 
@@ -62,6 +64,7 @@ __all__ = [
     'DisconnectedError',
     'Headers',
     'InvalidMetaError',
+    'JetStream',
     'JetStreamError',
     'JetStreamNotEnabledError',
     'LinkError',
@@ -86,6 +89,7 @@ __all__ = [
     'StreamExistsError',
     'StreamNotFoundError',
     'TooManyRequestsError',
+    'UnsupportedOptionError',
     'WrongSequenceError',
     '__version__',
     'ev',

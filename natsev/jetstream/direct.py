@@ -234,9 +234,7 @@ class Direct:
         api = self._api
         call = api.nats.call(then)
 
-        def replied(
-            payload: bytes | None, err: NatsError | None, headers: Headers | None
-        ) -> None:
+        def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
             if isinstance(err, NoResponders):
                 api.step(call, f'STREAM.MSG.GET.{stream}', body, led)
                 return

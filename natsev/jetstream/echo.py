@@ -12,6 +12,7 @@ from .api import Reply
 # What an absent field means; zero, false and empty do too.
 _DEFAULTS = ('none', 'default')
 
+
 def refuse_dropped(call: Call, sent: Mapping[str, Any]) -> Callable[[Reply], None]:
     """Return a function that ends *call* with the info replied, if its config has all of *sent*."""
 

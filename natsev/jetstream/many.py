@@ -42,9 +42,7 @@ class Collection:
         if not self._multi or 'batch' in body:
             body['batch'] = self._wanted - len(self._found)
         self._bytes = 0
-        self._call.child = self._js.direct_batch(
-            self._stream, body, self._on_message, self._on_end
-        )
+        self._call.child = self._js.direct_batch(self._stream, body, self._on_message, self._on_end)
 
     def _on_message(self, payload: bytes, headers: Headers) -> None:
         message = from_direct(payload, headers)

@@ -242,12 +242,14 @@ class Publication:
                 self._then(ack, None)
                 return
             err = ack
-        if isinstance(err, NoResponders) and self._tries < _RETRIES:
-            if monotonic() + _RETRY_AFTER < self._deadline:
-                self._tries += 1
-                self._outstanding = Later(self._nats.port, _RETRY_AFTER, self._retry)
-                return
-        self._then(None, err)
+        if isinstance(err, NoResponders) and self._may_retry():
+            self._tries += 1
+            self._outstanding = Later(self._nats.port, _RETRY_AFTER, self._retry)
+        else:
+            self._then(None, err)
+
+    def _may_retry(self) -> bool:
+        return self._tries < _RETRIES and monotonic() + _RETRY_AFTER < self._deadline
 
     def _retry(self) -> None:
         nats = self._nats
