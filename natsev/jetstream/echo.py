@@ -1,4 +1,4 @@
-"""Did the server take the whole configuration? Before 2.12 it drops fields that it does not know."""
+"""Did the server take the whole configuration? Before 2.12 it drops fields it does not know."""
 
 from __future__ import annotations
 

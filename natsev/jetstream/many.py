@@ -15,7 +15,7 @@ from .types import StoredMessage
 if TYPE_CHECKING:
     from .direct import BatchEnd, Direct
 
-# Without a limit a server sends up to 64 MiB, and closes the connection when we are slow to take it.
+# Without a limit a server sends up to 64 MiB, and closes the connection if we take it too slowly.
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_MESSAGES = 1_000_000
 # Single gets on their way at the same time.

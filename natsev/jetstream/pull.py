@@ -19,7 +19,7 @@ from .status import Kind, error_of, kind_of
 if TYPE_CHECKING:
     from ..nats import Nats
 
-# Far below the 64 MiB at which a server closes the connection of a client that is slow to take them.
+# Far below the 64 MiB at which a server closes the connection of a client that is too slow.
 _WINDOW_BYTES = 8 * 1024 * 1024
 _MISSED_HEARTBEATS = 2
 

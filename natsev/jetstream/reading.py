@@ -38,12 +38,12 @@ class Reading:
             stream: the stream.
             consumer: the consumer.
             opts: ``batch``: at most so many (default 1); ``expires``: ns to wait for them (default
-                5 s); ``no_wait``: take what is there and do not wait; ``max_bytes``: at most so many
-                bytes; ``idle_heartbeat``: ns, give up when the server is silent for twice as long
-                (5 s where it would wait for more than 30 s). Of priority groups (ADR-42): ``group``,
-                ``min_pending``, ``min_ack_pending``, ``priority``, ``id``.
-            cb: called once as ``cb(messages, err)`` with a list of ``Message``, empty when there were
-                none in time. When the fetch fails after some have come, these are the result.
+                5 s); ``no_wait``: take what is there and do not wait; ``max_bytes``: at most so
+                many bytes; ``idle_heartbeat``: ns, give up when the server is silent for twice as
+                long (5 s where it would wait for more than 30 s). Of priority groups (ADR-42):
+                ``group``, ``min_pending``, ``min_ack_pending``, ``priority``, ``id``.
+            cb: called once as ``cb(messages, err)`` with a list of ``Message``, empty when none
+                came in time. When the fetch fails after some have come, these are the result.
 
         Errors:
             NoResponders: there is no such consumer.
@@ -82,14 +82,14 @@ class Reading:
             consumer: the consumer.
             on_message: called as ``on_message(message)`` with each ``Message``; acknowledging it is
                 up to you.
-            on_end: called once as ``on_end(err)``: with None after ``stop()``, else with the reason.
-                Without it the reason goes to the client's ``on_error``.
-            **opts: ``batch``: messages to keep requested (default 500); ``max_bytes``: bytes to keep
-                requested (default 8 MiB, or twice the server's maximum payload); ``threshold``: the
-                share of them at which more are requested (default 0.5); ``expires``: ns for which one
-                request stands (default 30 s); ``idle_heartbeat``: ns between the server's signs of
-                life (default a sixth of that). Of priority groups (ADR-42): ``group``,
-                ``min_pending``, ``min_ack_pending``, ``priority``.
+            on_end: called once as ``on_end(err)``: with None after ``stop()``, else with the
+                reason. Without it the reason goes to the client's ``on_error``.
+            **opts: ``batch``: messages to keep requested (default 500); ``max_bytes``: bytes to
+                keep requested (default 8 MiB, or twice the server's maximum payload);
+                ``threshold``: the share of them at which more are requested (default 0.5);
+                ``expires``: ns for which one request stands (default 30 s); ``idle_heartbeat``: ns
+                between the server's signs of life (default 5 s). Of priority groups (ADR-42):
+                ``group``, ``min_pending``, ``min_ack_pending``, ``priority``.
 
         Errors (to ``on_end``):
             ConsumerNotFoundError, StreamNotFoundError: also when it is deleted meanwhile.
@@ -126,8 +126,8 @@ class Reading:
             filter_subjects: only messages on these (wildcards allowed; several: server 2.10).
             on_caught_up: called once, without arguments, when all that was in the stream at the
                 beginning has been delivered; also when there was nothing.
-            on_end: called once as ``on_end(err)``: with None after ``stop()``, else with the reason.
-                Without it the reason goes to the client's ``on_error``.
+            on_end: called once as ``on_end(err)``: with None after ``stop()``, else with the
+                reason. Without it the reason goes to the client's ``on_error``.
             **opts: ``deliver_policy``: ``'all'`` (default), ``'last'``, ``'new'``,
                 ``'last_per_subject'``, ``'by_start_sequence'`` with ``opt_start_seq``, or
                 ``'by_start_time'`` with ``opt_start_time`` (these two policies may be left out);
