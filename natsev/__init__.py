@@ -45,6 +45,7 @@ from .errors import (
     WrongSequenceError,
 )
 from .headers import Headers
+from .jetstream import JetStream
 from .nats import Nats
 from .wire import implementation as wire_implementation
 
@@ -63,6 +64,7 @@ __all__ = [
     'DisconnectedError',
     'Headers',
     'InvalidMetaError',
+    'JetStream',
     'JetStreamError',
     'JetStreamNotEnabledError',
     'LinkError',

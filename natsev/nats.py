@@ -168,6 +168,10 @@ class Nats:
         """Does the connection stand?"""
         return self._link.state is State.CONNECTED
 
+    def is_closed(self) -> bool:
+        """Is the client closed for good (or until ``connect()``)?"""
+        return self._wire.refused is not None
+
     def reconnect(
         self, enable: bool, delay: float | None = None, max_attempts: int | None = None
     ) -> None:

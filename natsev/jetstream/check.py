@@ -8,7 +8,7 @@ from typing import Any
 
 
 def options(given: Mapping[str, Any] | None, known: Iterable[str], what: str) -> dict[str, Any]:
-    """Return the options *given* for a *what*; each must be one of *known*. None counts as absent."""
+    """Return the options *given*, each one of *known*; those that are None are left out."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):

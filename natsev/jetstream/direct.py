@@ -171,9 +171,10 @@ class Direct:
             stream: the stream.
             opts: for one message ``seq``, ``last_by_subj``, ``next_by_subj`` (with ``seq``: at or
                 after it) or ``start_time`` (server 2.11). For several: ``batch`` (how many) with
-                ``seq``, ``next_by_subj``, ``start_time``; or ``multi_last``, a list of subjects (at
-                most 1024 that exist), with ``up_to_seq`` or ``up_to_time``. ``max_bytes`` bounds what
-                comes; without it all that was asked for comes, in several requests if need be.
+                ``seq``, ``next_by_subj``, ``start_time``; or ``multi_last``, a list of subjects
+                (at most 1024 that exist), with ``up_to_seq`` or ``up_to_time``. ``max_bytes``
+                bounds what comes; without it all that was asked for comes, in several requests if
+                need be.
             cb: called once as ``cb(message, err)`` with a ``StoredMessage``, or for several with a
                 list of them in the order of their sequences.
 
@@ -234,9 +235,7 @@ class Direct:
         api = self._api
         call = api.nats.call(then)
 
-        def replied(
-            payload: bytes | None, err: NatsError | None, headers: Headers | None
-        ) -> None:
+        def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
             if isinstance(err, NoResponders):
                 api.step(call, f'STREAM.MSG.GET.{stream}', body, led)
                 return

@@ -1,4 +1,4 @@
-"""Did the server take the whole configuration? Before 2.12 it drops fields that it does not know."""
+"""Did the server take the whole configuration? Before 2.12 it drops fields it does not know."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .api import Reply
 
 # What an absent field means; zero, false and empty do too.
 _DEFAULTS = ('none', 'default')
+
 
 def refuse_dropped(call: Call, sent: Mapping[str, Any]) -> Callable[[Reply], None]:
     """Return a function that ends *call* with the info replied, if its config has all of *sent*."""

@@ -15,7 +15,7 @@ from .types import StoredMessage
 if TYPE_CHECKING:
     from .direct import BatchEnd, Direct
 
-# Without a limit a server sends up to 64 MiB, and closes the connection when we are slow to take it.
+# Without a limit a server sends up to 64 MiB, and closes the connection if we take it too slowly.
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_MESSAGES = 1_000_000
 # Single gets on their way at the same time.
@@ -42,9 +42,7 @@ class Collection:
         if not self._multi or 'batch' in body:
             body['batch'] = self._wanted - len(self._found)
         self._bytes = 0
-        self._call.child = self._js.direct_batch(
-            self._stream, body, self._on_message, self._on_end
-        )
+        self._call.child = self._js.direct_batch(self._stream, body, self._on_message, self._on_end)
 
     def _on_message(self, payload: bytes, headers: Headers) -> None:
         message = from_direct(payload, headers)

@@ -113,8 +113,8 @@ class Publishing:
         Args:
             subject: where to.
             payload: the message.
-            cb: called once as ``cb(ack, err)``: ack has ``stream``, ``seq``, and ``duplicate`` where
-                a message with this ``msg_id`` is stored already. None: the stream's answer is
+            cb: called once as ``cb(ack, err)``: ack has ``stream``, ``seq``, and ``duplicate`` when
+                a message with this ``msg_id`` was stored before. None: the stream's answer is
                 awaited all the same, and an error goes to ``on_error``.
             headers: the message's own headers.
             msg_id: stored once per id within the stream's ``duplicate_window``.
@@ -176,7 +176,7 @@ class Publishing:
 
         Args:
             max_pending: the window.
-            on_drain: called without arguments when there is room again after ``publish`` said False.
+            on_drain: called without arguments when there is room again after a False.
         """
         return Publisher(self, max_pending, on_drain)
 
@@ -242,12 +242,14 @@ class Publication:
                 self._then(ack, None)
                 return
             err = ack
-        if isinstance(err, NoResponders) and self._tries < _RETRIES:
-            if monotonic() + _RETRY_AFTER < self._deadline:
-                self._tries += 1
-                self._outstanding = Later(self._nats.port, _RETRY_AFTER, self._retry)
-                return
-        self._then(None, err)
+        if isinstance(err, NoResponders) and self._may_retry():
+            self._tries += 1
+            self._outstanding = Later(self._nats.port, _RETRY_AFTER, self._retry)
+        else:
+            self._then(None, err)
+
+    def _may_retry(self) -> bool:
+        return self._tries < _RETRIES and monotonic() + _RETRY_AFTER < self._deadline
 
     def _retry(self) -> None:
         nats = self._nats

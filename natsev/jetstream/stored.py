@@ -55,18 +55,15 @@ def from_direct(payload: bytes, headers: Headers | None) -> StoredMessage | Nats
         return malformed()
     if is_status(payload, headers):
         return direct_error(headers)
-    stream, subject = headers.last('Nats-Stream'), headers.last('Nats-Subject')
     try:
-        if stream is None or subject is None:
-            return malformed()
-        return {
-            'stream': stream,
-            'subject': subject,
-            'seq': int(headers.last('Nats-Sequence', '')),
-            'time': parse_time(headers.last('Nats-Time-Stamp', '')),
-            'headers': headers,
-            'payload': payload,
-        }
+        return StoredMessage(
+            stream=headers.last('Nats-Stream') or '',
+            subject=headers.last('Nats-Subject') or '',
+            seq=int(headers.last('Nats-Sequence') or ''),
+            time=parse_time(headers.last('Nats-Time-Stamp') or ''),
+            headers=headers,
+            payload=payload,
+        )
     except ValueError:
         return malformed()
 

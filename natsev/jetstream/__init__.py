@@ -1,0 +1,71 @@
+"""JetStream: streams, consumers, acknowledged publishing, and reading.
+
+Mirrors EV::Nats::JetStream. https://docs.nats.io/nats-concepts/jetstream
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..subjects import check_subject
+from .api import Api
+from .consumers import Consumers
+from .direct import Direct
+from .message import Message
+from .publish import Publisher, Publishing
+from .consumption import Consumption
+from .reading import Reading
+from .streams import Streams
+
+if TYPE_CHECKING:
+    from ..nats import Nats
+
+
+class JetStream(Streams, Consumers, Publishing, Direct, Reading):
+    """JetStream as one client sees it. All methods call back from the loop.
+
+    Args:
+        nats: the client.
+        prefix: of the API's subjects, where an import maps it.
+        timeout: ms to wait for each answer.
+        domain: use the API of this domain; not together with *prefix*.
+
+    Attributes:
+        nats: the client.
+        prefix: of the API's subjects.
+        timeout: ms to wait for each answer.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        nats: Nats,
+        prefix: str = '$JS.API',
+        timeout: float = 5000,
+        domain: str | None = None,
+    ) -> None:
+        if domain is not None:
+            if prefix != '$JS.API':
+                raise ValueError('JetStream takes prefix or domain, not both')
+            prefix = f'$JS.{check_subject(domain, "domain")}.API'
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+            raise TypeError(f'timeout must be a number of ms, not {type(timeout).__name__}')
+        if timeout <= 0:
+            raise ValueError(f'timeout must be more than 0 ms, not {timeout}')
+        self.nats = nats
+        self.prefix = check_subject(prefix, 'prefix')
+        self.timeout = timeout
+        self._api = Api(nats, self.prefix, timeout)
+
+    def __repr__(self) -> str:
+        return f'<JetStream {self.prefix}>'
+
+    def with_timeout(self, timeout: float) -> JetStream:
+        """Return the same with another timeout in ms."""
+        return JetStream(nats=self.nats, prefix=self.prefix, timeout=timeout)
+
+
+__all__ = ['Consumption', 'JetStream', 'Message', 'Publisher']

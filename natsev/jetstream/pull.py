@@ -1,0 +1,246 @@
+"""Pulling without end: a window of messages is kept requested from a consumer (ADR-37).
+
+The server ends requests in many ways; what counts is how many messages and bytes are requested and
+not here yet. When either falls to the threshold, the window is filled up again. Each start takes a
+new inbox, so that nothing requested before can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import ConsumptionEnded, NatsError, RequestTimeout
+from ..headers import Headers
+from .api import Api, to_json
+from .status import Kind, error_of, kind_of
+
+if TYPE_CHECKING:
+    from ..nats import Nats
+
+# Far below the 64 MiB at which a server closes the connection of a client that is too slow.
+_WINDOW_BYTES = 8 * 1024 * 1024
+_MISSED_HEARTBEATS = 2
+
+
+@dataclass
+class Window:
+    """How much to keep requested.
+
+    Attributes:
+        batch: messages.
+        max_bytes: bytes; None: 8 MiB, or more where single messages may be larger.
+        expires: ns for which one request stands.
+        idle_heartbeat: ns between the signs of life of an idle server.
+        threshold: fill the window up when this share of it is left.
+        group: fields of priority groups for each request (ADR-42).
+    """
+
+    batch: int = 500
+    max_bytes: int | None = None
+    expires: int = 30_000_000_000
+    idle_heartbeat: int = 5_000_000_000
+    threshold: float = 0.5
+    group: dict[str, Any] = field(default_factory=dict)
+
+
+class Owner(Protocol):
+    """Who pulls."""
+
+    def on_message(
+        self, subject: str, payload: bytes, reply: str | None, headers: Headers | None
+    ) -> None:
+        """A message came."""
+
+    def on_alive(self) -> None:
+        """There is nothing to deliver, but the consumer is there."""
+
+    def on_idle(self) -> None:
+        """All that there was has come. Only where the start said so."""
+
+    def on_trouble(self, kind: Kind, err: NatsError) -> None:
+        """The consumer does not deliver any more. The pull has stopped; it can be started again."""
+
+
+class Pull:
+    """Pulls for *owner*, from ``start`` to ``stop``."""
+
+    def __init__(self, api: Api, window: Window, owner: Owner) -> None:
+        self._api = api
+        self._nats: Nats = api.nats
+        self._window = window
+        self._owner = owner
+        self._max_bytes = window.max_bytes or max(_WINDOW_BYTES, 2 * api.nats.max_payload())
+        self._subject = ''
+        self._inbox = ''
+        self._sid: int | None = None
+        self._no_wait = False
+        self._paused = False
+        self._messages = 0  # requested, and not here yet
+        self._bytes = 0
+        self._heard = False
+        self._silent = 0
+        self._pin: str | None = None
+        self._timer = api.nats.port.timer(self._tick)
+
+    @property
+    def active(self) -> bool:
+        """Has it been started, and not stopped?"""
+        return self._sid is not None
+
+    def limit(self, config: Mapping[str, Any]) -> bool:
+        """Keep within the limits of a consumer's *config*; False: it was within them before."""
+        window = self._window
+        before = window.batch, self._max_bytes, window.expires
+        window.batch = min(window.batch, config.get('max_batch') or window.batch)
+        window.expires = min(window.expires, config.get('max_expires') or window.expires)
+        window.idle_heartbeat = min(window.idle_heartbeat, window.expires // 2)
+        if config.get('max_bytes'):
+            self._max_bytes = window.max_bytes = min(self._max_bytes, config['max_bytes'])
+        return before != (window.batch, self._max_bytes, window.expires)
+
+    def start(self, target: str, no_wait: bool = False) -> None:
+        """Pull from *target*, ``<stream>.<consumer>``.
+
+        Args:
+            target: the consumer.
+            no_wait: take what is there, then say ``on_idle`` instead of waiting for more.
+        """
+        self.stop()
+        self._subject = self._api.subject(f'CONSUMER.MSG.NEXT.{target}')
+        self._inbox = self._nats.new_inbox()
+        self._sid = self._nats.subscribe(self._inbox, self._on_message)
+        self._no_wait = no_wait
+        self._heard = False
+        self._silent = 0
+        heartbeat = self._window.idle_heartbeat / 1e9
+        self._timer.start(heartbeat, heartbeat)
+        self._fill()
+
+    def wait(self) -> None:
+        """From now on wait for more; after ``on_idle``."""
+        self._no_wait = False
+        self._fill()
+
+    def more(self) -> None:
+        """Take what is there again; after ``on_idle``."""
+        self._fill()
+
+    def stop(self) -> None:
+        """Stop; what is on its way is dropped."""
+        self._timer.stop()
+        if self._sid is not None:
+            self._nats.unsubscribe(self._sid)
+            self._sid = None
+        self._messages = self._bytes = 0
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.stop()
+        self._timer.close()
+
+    def pause(self) -> None:
+        """Request no more for now; what is requested still comes."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Request again."""
+        self._paused = False
+        if self._sid is not None:
+            self._heard = True
+            self._fill_at_threshold()
+
+    def unpin(self) -> None:
+        """Forget that we are the pinned client."""
+        self._pin = None
+
+    def _fill(self) -> None:
+        if self._paused:
+            return
+        batch, size = self._window.batch - self._messages, self._max_bytes - self._bytes
+        request = {'batch': batch, 'max_bytes': size, **self._window.group}
+        if self._no_wait:
+            request['no_wait'] = True
+        else:
+            request['expires'] = self._window.expires
+            request['idle_heartbeat'] = self._window.idle_heartbeat
+        if self._pin is not None:
+            request['id'] = self._pin
+        self._messages += batch
+        self._bytes += size
+        try:
+            self._nats.publish(self._subject, to_json(request), self._inbox)
+        except NatsError as err:
+            self._trouble(Kind.BUSY, err)
+
+    def _fill_at_threshold(self) -> None:
+        share = self._window.threshold
+        if self._messages <= self._window.batch * share or self._bytes <= self._max_bytes * share:
+            self._fill()
+
+    def _trouble(self, kind: Kind, err: NatsError) -> None:
+        self.stop()
+        # Never from inside the call that started it.
+        self._nats.call_soon(self._owner.on_trouble, kind, err)
+
+    def _tick(self) -> None:
+        if self._heard or (self._paused and self._messages <= 0):
+            self._heard = False
+            self._silent = 0
+            return
+        self._silent += 1
+        if self._silent >= _MISSED_HEARTBEATS:
+            self._trouble(Kind.ABSENT, RequestTimeout('the consumer has fallen silent'))
+
+    def _on_message(
+        self, subject: str, payload: bytes, reply: str | None, headers: Headers | None
+    ) -> None:
+        self._heard = True
+        if reply is None:
+            if headers is not None and headers.status is not None:
+                self._on_status(headers)
+            return
+        self._messages -= 1
+        # As the server counts.
+        self._bytes -= len(payload) + len(subject) + len(reply)
+        if headers is not None:
+            self._bytes -= len(headers.raw)
+            if self._window.group:
+                self._pin = headers.get('Nats-Pin-Id', self._pin)
+        self._fill_at_threshold()
+        self._owner.on_message(subject, payload, reply, headers)
+
+    def _on_status(self, headers: Headers) -> None:
+        kind = kind_of(headers)
+        if kind is Kind.ALIVE:
+            self._owner.on_alive()
+            return
+        if self._no_wait and headers.status in (404, 408):
+            self._messages = self._bytes = 0
+            self._owner.on_idle()
+        elif kind is Kind.ENDED:
+            self._on_ended(headers)
+        elif kind is not Kind.EMPTY:  # that one is late: we wait already
+            self._trouble(kind, error_of(headers))
+
+    def _on_ended(self, headers: Headers) -> None:
+        messages, size = headers.get('Nats-Pending-Messages'), headers.get('Nats-Pending-Bytes')
+        if messages is None or size is None:
+            self._messages = self._bytes = 0
+        else:
+            self._messages = max(0, self._messages - int(messages))
+            self._bytes = max(0, self._bytes - int(size))
+            if int(size) >= self._max_bytes and headers.status == 409:
+                self._on_large_message()
+                return
+        self._fill_at_threshold()
+
+    def _on_large_message(self) -> None:
+        """The next message alone is larger than all that was requested."""
+        if self._window.max_bytes is None:
+            self._max_bytes *= 2
+            self._fill()
+        else:
+            text = f'a message is larger than max_bytes {self._window.max_bytes}'
+            self._trouble(Kind.FATAL, ConsumptionEnded(text))
