@@ -30,9 +30,7 @@ class Driver:
     def _ask(self) -> None:
         self.asked += 1
 
-    def request(
-        self, callback: Callable[..., object], nargs: int = 3, multi: bool = False
-    ) -> Any:
+    def request(self, callback: Callable[..., object], nargs: int = 3, multi: bool = False) -> Any:
         return self.twin.Request(callback, nargs, multi)
 
     def collect(self, *subjects: str, nargs: int = 4) -> list[tuple[Any, ...]]:

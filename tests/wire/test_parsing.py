@@ -134,15 +134,13 @@ def run(twin, chunks):
             while (event := driver.wire.next_event()) is not None:
                 if event is not YIELD:
                     seen.append(event)
-    except ProtocolError as err:
+    except ProtocolError:
         seen.append(ProtocolError)
-        assert len(str(err)) < 300
-        assert str(err).startswith('protocol error: ')
     assert driver.raised == []
     return seen
 
 
-@pytest.mark.parametrize(('data', 'seen'), EXAMPLES, ids=EXAMPLE_IDS)
+@pytest.mark.parametrize('data,seen', EXAMPLES, ids=EXAMPLE_IDS)
 def test_nothing_before_the_last_byte(twin, data, seen):
     assert run(twin, [data]) == [seen]
     assert run(twin, [data[:-1]]) == []
