@@ -136,10 +136,12 @@ def encode_object_name(name: object) -> str:
 def decode_object_name(token: str) -> str | None:
     """Return the object name of a subject token, or None if the token is not one."""
     try:
-        data = base64.b64decode(token.encode(), altchars=b'-_', validate=True)
-        return data.decode()
+        data = base64.urlsafe_b64decode(token)
+        name = data.decode()
     except ValueError:
         return None
+    # Other spellings of the same bytes are other subjects.
+    return name if base64.urlsafe_b64encode(data).decode() == token else None
 
 
 def percent_encode_name(name: object) -> str:

@@ -56,7 +56,7 @@ _SIMPLE: dict[bytes, type[Ping] | type[Pong] | type[Ok]] = {
     b'PONG': Pong,
     b'+OK': Ok,
 }
-_NO_RESPONDERS = b'NATS/1.0 503'
+_NO_RESPONDERS = re.compile(rb'NATS/1\.0 503(?![0-9])')
 _SHOWN = 48
 
 Callback = Callable[..., object]
@@ -584,7 +584,7 @@ class Wire:
             del self.requests[token]
         nargs = request.nargs
         args: list[Any] = []
-        if headers is not None and not payload and headers.startswith(_NO_RESPONDERS):
+        if headers is not None and not payload and _NO_RESPONDERS.match(headers):
             args += (None, NoResponders())
         else:
             args += (bytes(payload), None)
