@@ -68,4 +68,5 @@ def run_program(source: str, **env: str | None) -> tuple[list[str], str]:
 def check_program(source: str, *lines: str, **env: str | None) -> None:
     """Run a program that must print *lines* and nothing to stderr."""
     output, errors = run_program(source, **env)
-    assert (output, errors) == (list(lines), '')
+    if (output, errors) != (list(lines), ''):
+        raise AssertionError(f'printed {output}, not {list(lines)}\n{errors}')

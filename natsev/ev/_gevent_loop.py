@@ -337,8 +337,10 @@ class _ErrorHandler:
         if loop is None or error is None:
             return
         if isinstance(context, core.io) and context.callback is not None:
-            # gevent stops an io watcher whose callback raised, once we return.
-            loop.native.run_callback(context.start, context.callback, *(context.args or ()))
+            # gevent stops an io watcher whose callback raised, once we return; and while the
+            # callback runs, a number stands in the place of EVENTS.
+            args = (core.EVENTS if isinstance(arg, int) else arg for arg in context.args or ())
+            loop.native.run_callback(context.start, context.callback, *args)
         loop._failed(context, error)
 
 

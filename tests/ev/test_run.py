@@ -464,6 +464,46 @@ def test_ctrl_c_in_an_io_callback_does_not_stop_its_watcher():
     assert program.finish() == (['KeyboardInterrupt', 'readable', 'end'], '')
 
 
+@pytest.mark.parametrize('make', ['ev.default_loop()', 'ev.Loop()'])
+@pytest.mark.parametrize('watch', ['port', 'ev'])
+def test_a_signal_between_the_loop_and_a_callback_loses_nothing(make, watch):
+    """The handler of a signal may run at the entry of any function, before its first line."""
+    check_program(
+        f"""
+        import socket, sys
+        from natsev import ev
+        from natsev.loop import READ, port_for
+        loop = {make}
+        def run():
+            loop.start() if loop is not ev.default_loop() else ev.run()
+        ours, theirs = socket.socketpair()
+        theirs.send(b'x')
+        def readable(*args):
+            print(ours.recv(1), *args[1:])
+            io.stop()
+        if {watch!r} == 'port':
+            io = port_for(loop).io(ours.fileno(), READ, readable)
+        else:
+            io = loop.io(ours, ev.EV_READ, lambda *args: readable(*args))
+        io.start()
+        def entered(frame, event, arg):
+            if event == 'call' and loop.depth:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+        sys.setprofile(entered)
+        try:
+            run()
+        except KeyboardInterrupt:
+            print('KeyboardInterrupt')
+        run()
+        print('end')
+        """,
+        'KeyboardInterrupt',
+        "b'x'" if watch == 'port' else "b'x' 1",
+        'end',
+    )
+
+
 def test_a_users_own_sigint_handler_stays():
     program = Program(
         IDLE.format(

@@ -350,13 +350,8 @@ def test_a_watcher_in_a_cycle_is_stopped_when_the_cycle_goes(loop):
 
     gone = weakref.ref(Owner())
     gc.collect()
-    if ev.implementation == 'gevent':  # pyev's watchers do not tell the collector what they hold
-        assert gone() is None
-        loop.start()
-    else:
-        owner = gone()
-        if owner is not None:
-            owner.timer.stop()
+    assert gone() is None
+    loop.start()
 
 
 def test_a_watcher_can_drop_itself_in_its_callback(loop):
