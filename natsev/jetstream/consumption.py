@@ -115,8 +115,8 @@ class Consumption:
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             self._nats.run_callback(on_end, *(err,)[: self._on_end_nargs])
-        elif err is not None:
-            self._nats.report(err)
+        elif err is not None and not isinstance(err, DisconnectedError):
+            self._nats.report(err)  # that the client was closed it tells itself
 
     # Of the pull.
 
