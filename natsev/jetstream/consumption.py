@@ -51,9 +51,6 @@ class Consumption:
         self._stood = False
         self._away = False
         self.ended = False
-        self._nats.add_listener(self)
-        if self._nats.is_closed():
-            self._nats.call_soon(self._end, DisconnectedError('closed'))
 
     def stop(self) -> None:
         """End it now; ``on_end(None)`` follows. No message is delivered any more."""
@@ -70,6 +67,13 @@ class Consumption:
     def resume(self) -> None:
         """Request messages again."""
         self._pull.resume()
+
+    def _start(self) -> None:
+        if self._nats.is_closed():
+            self._nats.call_soon(self._end, DisconnectedError('closed'))
+        else:
+            self._nats.add_listener(self)
+            self._begin()
 
     # For those who know how to begin.
 

@@ -242,14 +242,14 @@ class TestPublisher:
         assert isinstance(acks[1], WrongSequenceError)
         assert acks[2] == 2
 
-    def test_what_waits_is_checked_at_the_call(self, js, stream):
+    def test_what_waits_is_checked_at_the_call(self, run, js, stream):
         publisher = js.publisher(1)
         publisher.publish(f'{stream}.a')
         with pytest.raises(ValueError, match='wildcard'):
             publisher.publish(f'{stream}.*')
         with pytest.raises(MaxPayloadError):
             publisher.publish(f'{stream}.a', bytes(js.nats.max_payload()), msg_id='x')
-        assert publisher.pending == 1
+        assert run.call(publisher.done) == ({'published': 1, 'failed': 0}, None)
 
     def test_a_mutable_payload_is_copied(self, run, js, stream):
         publisher = js.publisher(1)
