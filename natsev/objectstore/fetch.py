@@ -11,15 +11,17 @@ bounded; when the owner has no room for more, nothing more is requested.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import DisconnectedError, JetStreamError, NatsError, NoResponders
 from ..headers import Headers
 from ..jetstream import Consumption, Message
 from ..jetstream.api import to_json
-from ..nats import Replies
 from .bucket import Bucket
 from .record import ObjectMeta
+
+if TYPE_CHECKING:
+    from ..nats import Replies
 
 MIB = 1024 * 1024
 # Bytes of one batch and how many batches at once: near, and over a long way. Together never more
