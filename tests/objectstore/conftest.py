@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -35,6 +36,17 @@ class Inside:
     def chunks(self) -> dict[str, int]:
         """How many chunks there are, by nuid."""
         return self._subjects('C')
+
+    def await_chunks(self, expected: dict[str, int]) -> None:
+        """Look until these are all the chunks: nobody waits for the purge of what was replaced."""
+        deadline = monotonic() + 10
+        while self.chunks() != expected and monotonic() < deadline:
+            pass
+        assert self.chunks() == expected
+
+    def await_only(self, info: dict[str, Any]) -> None:
+        """Look until there are no chunks but those of *info*."""
+        self.await_chunks({info['nuid']: info['chunks']} if info['chunks'] else {})
 
     def metas(self) -> dict[str, int]:
         """How many metas there are, by the name's token."""
