@@ -32,16 +32,13 @@ from ..jetstream.types import StoredMessage
 from . import record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import Chunks, may_pass
-from .operation import StoreCall
-from .purge import purge_in_background
+from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
 from .transfer import Transfer
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
-# What the lost connection had sent may still be on its way inside the server, for so long.
-_STRAGGLERS = 0.5
 _WRONG_LAST_MSG_ID = 10070
 _PAUSE = 0.25
 
@@ -349,7 +346,7 @@ class Put(Transfer):
         self._meta['mtime'] = datetime.now(timezone.utc)
         self._bucket.learn(self._subject, Known(seq, self._meta['nuid'], True))
         if self._replaced is not None and self._replaced != self._meta['nuid']:
-            purge_in_background(self._bucket, self._replaced)
+            Purge(self._bucket, self._replaced).start(now=True)
         self._end(self._meta, None)
 
     # Trouble.
@@ -357,7 +354,6 @@ class Put(Transfer):
     def _lost(self) -> None:
         self._was_lost = True
         self._chunks.lost()
-        self._purging = False
         request, self._request = self._request, None
         if request is not None:
             request.cancel()
@@ -369,7 +365,7 @@ class Put(Transfer):
 
     def _idle(self) -> None:
         if self.done:
-            self._end_failed()
+            self._leave_purge_behind()
         elif self._request is not None and not self._repeated:
             # Was it stored? The same again tells: one of the two finds the other there.
             self._repeated = True
@@ -381,24 +377,24 @@ class Put(Transfer):
 
     def _clean(self) -> None:
         """Purge what was stored, once no chunk is on its way any more."""
-        if self._away or self._chunks.unanswered or self._purging or self._ended:
-            return
         if not self._chunks.count or self._request is not None:
             # Nothing was sent; or the metadata was, and may yet be stored: its chunks must stay.
             self._end_failed()
-            return
-        self._purging = True
-        call = StoreCall(self._bucket, self._purged)
-        self._bucket.purge(call, self._meta['nuid'], lambda reply: call.end(reply, None))
+        elif isinstance(self._err, RequestTimeout):
+            self._leave_purge_behind()
+        elif not (self._away or self._chunks.unanswered or self._purging or self._ended):
+            self._purging = True
+            self._purge(self._was_lost, self._bucket.nats.call(self._end_failed))
 
-    def _purged(self, reply: Any, err: NatsError | None) -> None:
-        if isinstance(err, DisconnectedError):
-            return  # again when the connection stands
-        if self._was_lost:
-            self._was_lost = self._purging = False
-            self._wait(_STRAGGLERS, self._clean)
-        else:
-            self._end_failed()
+    def _leave_purge_behind(self) -> None:
+        """End now: the server does not answer, and the purge can wait for it alone."""
+        if not self._purging:
+            self._purging = True
+            self._purge(True)
+        self._end_failed()
+
+    def _purge(self, again: bool, call: Call | None = None) -> None:
+        Purge(self._bucket, self._meta['nuid'], call=call, again=again).start(now=True)
 
     def _release(self) -> None:
         try:

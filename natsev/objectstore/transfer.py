@@ -82,15 +82,17 @@ class Transfer:
 
     # Phases.
 
-    def start(self) -> None:
-        """Begin, in the next turn of the loop."""
+    def start(self, *, now: bool = False) -> None:
+        """Begin, in the next turn of the loop or *now*; while away, when the connection stands."""
         if self._nats.is_closed():
             self._call.fail_later(DisconnectedError('closed'))
             return
         self._bucket.transfers.add(self)
         self._touch()
         self._away = not self._nats.is_connected()
-        if not self._away:
+        if now:
+            self._begin()
+        else:
             self._nats.call_soon(self._begin)
 
     @property
