@@ -45,6 +45,7 @@ class Transfer:
         # An Operation:
         self.child: Handle | None = None
         self.request_timeout: float | None = None
+        self.epoch = 0
         self.done = False
         self._bucket = bucket
         self._nats: Nats = bucket.nats
@@ -213,6 +214,8 @@ class Transfer:
 
     def disconnected(self) -> None:
         self._away = True
+        # What is still queued goes out with the next connection, and is asked for again then.
+        self.epoch += 1
         self._stop_waiting()
         self._lost()
 
