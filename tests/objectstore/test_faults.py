@@ -167,7 +167,7 @@ def test_connection_cut_again_and_again_in_a_get(run, far_store, store, step, ba
             far_store.proxy.cut_after(step)
 
     got = []
-    meta, err = run.call(far_store.get_stream, 'a', got.append, progress=progress)
+    _meta, err = run.call(far_store.get_stream, 'a', got.append, progress=progress)
     assert err is None
     assert len(accepted) > 1
     assert b''.join(got) == DATA
@@ -374,7 +374,7 @@ accounts {
     jetstream: enabled
     users: [
       {user: full, password: p}
-      {user: reader, password: p, permissions: {publish: {deny: ["$O.>", "$JS.API.STREAM.PURGE.>"]}}}
+      {user: reader, password: p, permissions: {publish: {deny: ["$O.>", "*.*.STREAM.PURGE.>"]}}}
     ]
   }
 }
