@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ..subjects import check_subject
 from .api import Api
 from .consumers import Consumers
+from .consumption import Consumption
 from .direct import Direct
 from .message import Message
 from .publish import Publisher, Publishing
-from .consumption import Consumption
 from .reading import Reading
 from .streams import Streams
 

@@ -28,8 +28,7 @@ class Consume(Consumption):
         super().__init__(api, window, on_message, on_end)
         self._target = target
         self._window = window
-        if not self.ended:
-            self._begin()
+        self._start()
 
     def __repr__(self) -> str:
         return f'<Consumption of {self._target}>'

@@ -182,7 +182,8 @@ def create_request(
 ) -> tuple[str, dict[str, Any]]:
     """Return the endpoint and the body that create (or update) a consumer.
 
-    The name and a single filter are in the subject, so that permissions can speak of them.
+    The name and a single filter are in the subject, so that permissions can speak of them; but for a
+    filter with wildcards, which a subject to publish to may not have.
     """
     check_stream(stream)
     config = check.options(config, _CONFIG, 'consumer')
@@ -192,8 +193,9 @@ def create_request(
     name = config.get('durable_name') or config.get('name') or next_nuid()
     config['name'] = check_consumer(name)
     endpoint = f'CONSUMER.CREATE.{stream}.{name}'
-    if config.get('filter_subject'):
-        endpoint += f'.{check_subscription(config["filter_subject"])}'
+    filter_subject = config.get('filter_subject')
+    if filter_subject and not {'*', '>'} & set(check_subscription(filter_subject)):
+        endpoint += f'.{filter_subject}'
     body = {'stream_name': stream, 'config': config}
     if action:
         body['action'] = action

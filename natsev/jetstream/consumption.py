@@ -51,9 +51,6 @@ class Consumption:
         self._stood = False
         self._away = False
         self.ended = False
-        self._nats.add_listener(self)
-        if self._nats.is_closed():
-            self._nats.call_soon(self._end, DisconnectedError('closed'))
 
     def stop(self) -> None:
         """End it now; ``on_end(None)`` follows. No message is delivered any more."""
@@ -70,6 +67,13 @@ class Consumption:
     def resume(self) -> None:
         """Request messages again."""
         self._pull.resume()
+
+    def _start(self) -> None:
+        if self._nats.is_closed():
+            self._nats.call_soon(self._end, DisconnectedError('closed'))
+        else:
+            self._nats.add_listener(self)
+            self._begin()
 
     # For those who know how to begin.
 
@@ -115,8 +119,8 @@ class Consumption:
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             self._nats.run_callback(on_end, *(err,)[: self._on_end_nargs])
-        elif err is not None:
-            self._nats.report(err)
+        elif err is not None and not isinstance(err, DisconnectedError):
+            self._nats.report(err)  # that the client was closed it tells itself
 
     # Of the pull.
 

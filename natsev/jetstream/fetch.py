@@ -66,8 +66,8 @@ def check_group(given: Mapping[str, Any]) -> None:
 class Fetch:
     """One pull request on its way; *call* ends with the messages it brought.
 
-    It ends when the batch is full, when the server ends it, when the server falls silent or when the
-    connection is lost. What came by then is the result; when nothing did, the reason is the error.
+    It ends when the batch is full, when the server ends it or falls silent, or when the connection
+    is lost. What came by then is the result; when nothing did, the reason is the error.
     """
 
     def __init__(self, api: Api, call: Call, target: str, request: dict[str, Any]) -> None:

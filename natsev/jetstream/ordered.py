@@ -75,8 +75,7 @@ class Ordered(Consumption):
         self._empty_rounds = 0
         create_request(stream, self._wanted(next_nuid()), '')  # raises what is wrong with it
         super().__init__(api, window, on_message, on_end)
-        if not self.ended:
-            self._begin()
+        self._start()
 
     def __repr__(self) -> str:
         return f'<ordered consumption of {self._stream}>'
