@@ -47,6 +47,7 @@ from .errors import (
 from .headers import Headers
 from .jetstream import JetStream
 from .nats import Nats
+from .objectstore import ObjectStore
 from .wire import implementation as wire_implementation
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     'NoResponders',
     'NotModified',
     'ObjectChanged',
+    'ObjectStore',
     'ObjectStoreError',
     'PermissionsError',
     'ProtocolError',

@@ -1,0 +1,305 @@
+"""One bucket as a stream: its configuration, and the requests that are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import (
+    BucketNotFoundError,
+    MessageNotFoundError,
+    NatsError,
+    NoResponders,
+    StreamNotFoundError,
+)
+from ..headers import Headers
+from ..jetstream.api import parse_reply, to_json
+from ..jetstream.stored import from_direct, from_leader
+from ..jetstream.types import StoredMessage
+from ..subjects import check_bucket
+from . import names
+from .operation import Operation
+from .transfer import Transfers
+
+if TYPE_CHECKING:
+    from ..jetstream import JetStream
+
+NS = 1_000_000_000
+_DEFAULT_DUPLICATE_WINDOW = 120 * NS
+# Names whose present metadata is remembered, to save a round trip when they are put again.
+_MOST_KNOWN = 4096
+
+Then = Callable[[Any], None]
+Catch = Callable[[NatsError], bool]
+
+
+class Known(NamedTuple):
+    """What the last meta on a subject is.
+
+    Attributes:
+        seq: its sequence; 0: there is none.
+        nuid: the chunks it names.
+        live: it is not a tombstone.
+    """
+
+    seq: int
+    nuid: str | None
+    live: bool
+
+
+NOTHING = Known(0, None, False)
+
+
+class Bucket:
+    """A bucket and the client that reaches it.
+
+    Args:
+        js: the JetStream client.
+        name: the bucket.
+        timeout: ms to wait for a reply, and for progress of a transfer.
+        dialect: how names and digests are written.
+    """
+
+    def __init__(
+        self, js: JetStream, name: str, timeout: float, dialect: names.Dialect = 'adr20'
+    ) -> None:
+        self.js = js
+        self.nats = js.nats
+        self.name = name
+        self.stream = names.stream(name)
+        self.subjects = names.Subjects(name, dialect)
+        self.dialect = dialect
+        self.timeout = timeout
+        self.transfers = Transfers(self.nats, timeout)
+        # Seconds of a round trip: the quickest reply of all.
+        self.rtt: float | None = None
+        # Does the server answer a direct get with many messages (2.11)?
+        self.batches = True
+        self._config: dict[str, Any] | None = None
+        self._known: dict[str, Known] = {}
+        self._others: dict[str, Bucket] = {}
+
+    # The configuration.
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The stream's configuration as last seen; empty before ``open``."""
+        return self._config or {}
+
+    @config.setter
+    def config(self, config: dict[str, Any] | None) -> None:
+        self._config = config
+
+    @property
+    def replicated(self) -> bool:
+        """May a direct get be answered by a server that lags behind?"""
+        return self.config.get('num_replicas', 1) > 1 or 'mirror' in self.config
+
+    @property
+    def allow_direct(self) -> bool:
+        """Can messages be read without the leader?"""
+        return bool(self.config.get('allow_direct') or self.config.get('mirror_direct'))
+
+    @property
+    def duplicate_window(self) -> float:
+        """Seconds for which the stream knows message ids again."""
+        window = self.config.get('duplicate_window') or _DEFAULT_DUPLICATE_WINDOW
+        return float(window) / NS
+
+    def open(self, op: Operation, then: Callable[[], None]) -> None:
+        """Have the configuration; ``then()`` may be called at once."""
+        if self._config is not None:
+            then()
+        else:
+            self.reopen(op, then)
+
+    def reopen(self, op: Operation, then: Callable[[], None]) -> None:
+        """Have the configuration as it is now."""
+
+        def replied(info: Mapping[str, Any]) -> None:
+            self._config = dict(info.get('config') or {})
+            then()
+
+        self.api(op, 'STREAM.INFO', None, replied)
+
+    # Requests.
+
+    def _subject(self, endpoint: str) -> str:
+        return f'{self.js.prefix}.{endpoint}'
+
+    def api(
+        self,
+        op: Operation,
+        endpoint: str,
+        body: Mapping[str, Any] | None,
+        then: Then,
+        catch: Catch | None = None,
+    ) -> None:
+        """Make a request to the stream's API as a step of *op*.
+
+        Args:
+            op: what it is a step of; an error ends it.
+            endpoint: such as ``STREAM.INFO``; the stream's name is added.
+            body: sent as JSON.
+            then: called as ``then(reply)``; not once *op* is done.
+            catch: called as ``catch(err)`` before an error ends *op*; True: it has dealt with it.
+        """
+
+        asked = self._asked()
+
+        def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
+            self._measure(asked)
+            if op.done:
+                return
+            reply = err or parse_reply(payload, headers)
+            if isinstance(reply, NatsError):
+                self.failed(op, reply, catch)
+            else:
+                then(reply)
+
+        subject = self._subject(f'{endpoint}.{self.stream}')
+        op.child = self.nats.request(
+            subject, b'' if body is None else to_json(body), replied, op.request_timeout
+        )
+
+    def _asked(self) -> float | None:
+        return monotonic() if self.nats.is_connected() else None
+
+    def _measure(self, asked: float | None) -> None:
+        if asked is not None:
+            took = monotonic() - asked
+            self.rtt = took if self.rtt is None else min(self.rtt, took)
+
+    def failed(self, op: Operation, err: NatsError, catch: Catch | None = None) -> None:
+        """Deal with an error of a step of *op*."""
+        if isinstance(err, StreamNotFoundError):
+            self._config = None
+            err = self.not_found(err)
+        if catch is None or not catch(err):
+            op.fail(err)
+
+    def not_found(self, err: StreamNotFoundError) -> BucketNotFoundError:
+        """Return the error that says that there is no such bucket."""
+        return BucketNotFoundError(err.code, err.err_code, f'bucket {self.name!r} not found')
+
+    def publish(
+        self,
+        op: Operation,
+        subject: str,
+        payload: bytes,
+        headers: bytes,
+        then: Then,
+        catch: Catch | None = None,
+    ) -> None:
+        """Publish a message and await its acknowledgement. Arguments as for ``api``."""
+
+        def replied(reply: bytes | None, err: NatsError | None, status: Headers | None) -> None:
+            if op.done:
+                return
+            ack = err or parse_reply(reply, status)
+            if isinstance(ack, NatsError):
+                self.failed(op, ack, catch)
+            else:
+                then(ack)
+
+        try:
+            op.child = self.nats.request(subject, payload, replied, op.request_timeout, headers)
+        except NatsError as err:  # larger than the server takes
+            op.fail(err)
+
+    # Single messages.
+
+    def last(
+        self, op: Operation, subject: str, then: Callable[[StoredMessage | None], None]
+    ) -> None:
+        """Read the last message on *subject*, None where there is none.
+
+        From the nearest server, which may lag behind; what it does not have is asked of the leader.
+        """
+        if self.allow_direct:
+            self._direct(op, {'last_by_subj': subject}, then)
+        else:
+            self.leader(op, {'last_by_subj': subject}, then)
+
+    def leader(
+        self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]
+    ) -> None:
+        """Read a message from the leader: what was acknowledged before is seen."""
+
+        def replied(reply: dict[str, Any]) -> None:
+            message = from_leader(self.stream, reply)
+            if isinstance(message, NatsError):
+                op.fail(message)
+            else:
+                then(message)
+
+        def catch(err: NatsError) -> bool:
+            if isinstance(err, MessageNotFoundError):
+                then(None)
+                return True
+            return False
+
+        self.api(op, 'STREAM.MSG.GET', body, replied, catch)
+
+    def _direct(
+        self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]
+    ) -> None:
+        asked = self._asked()
+
+        def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
+            self._measure(asked)
+            if op.done:
+                return
+            message = err or from_direct(payload or b'', headers)
+            if isinstance(message, NoResponders):  # no direct gets any more, or no such stream
+                self.leader(op, body, then)
+            elif isinstance(message, MessageNotFoundError):
+                if self.replicated:
+                    self.leader(op, body, then)
+                else:
+                    then(None)
+            elif isinstance(message, NatsError):
+                op.fail(message)
+            else:
+                then(message)
+
+        subject = self._subject(f'DIRECT.GET.{self.stream}')
+        op.child = self.nats.request(subject, to_json(body), replied, op.request_timeout)
+
+    # What is known of the present metas.
+
+    def known(self, subject: str) -> Known | None:
+        """Return what was last seen on *subject*, the subject of a meta."""
+        return self._known.get(subject)
+
+    def learn(self, subject: str, known: Known) -> None:
+        """Remember what is on *subject* now."""
+        self._known.pop(subject, None)
+        self._known[subject] = known
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    def forget(self) -> None:
+        """Forget all that is known: the bucket is another one now."""
+        self._config = None
+        self._known.clear()
+
+    # Chunks.
+
+    def purge(self, op: Operation, nuid: str, then: Then, catch: Catch | None = None) -> None:
+        """Purge the chunks of the object *nuid*."""
+        self.api(op, 'STREAM.PURGE', {'filter': self.subjects.chunk(nuid)}, then, catch)
+
+    # Other buckets.
+
+    def other(self, name: str) -> Bucket:
+        """Return another bucket of the same account, reached in the same way.
+
+        Raises:
+            ValueError: *name* is not the name of a bucket.
+        """
+        if name not in self._others:
+            check_bucket(name)
+            self._others[name] = Bucket(self.js, name, self.timeout, self.dialect)
+        return self._others[name]

@@ -1,0 +1,126 @@
+"""Deleting an object: a tombstone that every client reads, then its chunks (ADR-20).
+
+The tombstone is the one encoding that all families of clients recognise: metadata with ``deleted``
+for the official ones, the header ``KV-Operation: PURGE`` for the Perl original.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import NatsError, StorageFullError, WrongSequenceError
+from . import record
+from .bucket import Bucket, Known
+from .lookup import Entry, find
+from .operation import StoreCall
+from .record import ObjectMeta
+
+_HEADERS = (
+    'NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup: sub\r\n'
+    'Nats-Expected-Last-Subject-Sequence: {}\r\n\r\n'
+)
+
+
+class Delete:
+    """One object being deleted.
+
+    Args:
+        bucket: where.
+        call: the user's call.
+        name: the object.
+        expected_seq: the revision it must have; None: any.
+    """
+
+    def __init__(
+        self, bucket: Bucket, call: StoreCall, name: str, expected_seq: int | None
+    ) -> None:
+        self._bucket = bucket
+        self._call = call
+        self._name = name
+        self._expected_seq = expected_seq
+        self._full = False  # there is no room for a tombstone
+        self._left = 0
+
+    def start(self) -> None:
+        """Read what is to be deleted, from the leader."""
+        find(self._bucket, self._call, self._name, self._found, leader=True)
+
+    def _found(self, entry: Entry | None) -> None:
+        seq = entry.meta['seq'] if entry is not None else 0
+        if self._expected_seq not in (None, seq):
+            self._call.fail(WrongSequenceError(400, 10071, f'wrong last sequence: {seq}'))
+        elif entry is None or entry.meta['deleted']:
+            self._call.end(False, None)
+        elif self._full:
+            self._purge(entry)
+        else:
+            self._bury(entry)
+
+    def _bury(self, entry: Entry) -> None:
+        meta, subject = entry.meta, entry.message['subject']
+
+        def failed(err: NatsError) -> bool:
+            if isinstance(err, WrongSequenceError) and self._expected_seq is None:
+                self.start()  # another writer was here; it is his object now
+            elif isinstance(err, StorageFullError) and not self._full:
+                self._full = True
+                self._purge(entry)
+            elif isinstance(err, StorageFullError):
+                self._purge_meta(subject)
+            else:
+                return False
+            return True
+
+        def buried(ack: dict[str, Any]) -> None:
+            known = Known(int(ack.get('seq') or 0), None, False)
+            self._bucket.learn(subject, known)
+            if self._full:
+                self._call.end(True, None)
+            else:
+                self._purge(entry)
+
+        self._bucket.publish(
+            self._call,
+            subject,
+            record.to_json(record.tombstone(meta)),
+            _HEADERS.format(meta['seq']).encode(),
+            buried,
+            failed,
+        )
+
+    def _purge(self, entry: Entry) -> None:
+        """Purge the chunks. In a full bucket that makes the room for the tombstone."""
+        meta: ObjectMeta = entry.meta
+        if 'link' in meta['options'] or not meta['nuid']:
+            self._purged(entry)
+            return
+        self._left = 2
+        self._bucket.purge(self._call, meta['nuid'], lambda reply: self._one_of_two(entry))
+        # The original's fence: what was written before has reached the server.
+        self._bucket.nats.flush(lambda err: self._flushed(entry, err))
+
+    def _flushed(self, entry: Entry, err: NatsError | None) -> None:
+        if err is not None:
+            self._call.fail(err)
+        else:
+            self._one_of_two(entry)
+
+    def _one_of_two(self, entry: Entry) -> None:
+        self._left -= 1
+        if not self._left and not self._call.done:
+            self._purged(entry)
+
+    def _purged(self, entry: Entry) -> None:
+        if self._full:
+            self._bury(entry)
+        else:
+            self._call.end(True, None)
+
+    def _purge_meta(self, subject: str) -> None:
+        """Not even a tombstone fits: leave no trace at all."""
+
+        def purged(_reply: Any) -> None:
+            self._bucket.learn(subject, Known(0, None, False))
+            self._call.end(True, None)
+
+        self._bucket.api(self._call, 'STREAM.PURGE', {'filter': subject}, purged)

@@ -1,0 +1,310 @@
+"""Ways to have an object's chunks from the stream, in order, from a sequence on.
+
+``Batches``: direct gets of many chunks each (nats-server 2.11), the next requested before the
+present one ends. ``Ordered``: an ordered consumer, for older servers and buckets without direct
+gets.
+
+Neither ever has more than a window of bytes on its way, so the socket is always read and memory is
+bounded; when the owner has no room for more, nothing more is requested.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import DisconnectedError, JetStreamError, NatsError, NoResponders
+from ..headers import Headers
+from ..jetstream import Consumption, Message
+from ..jetstream.api import to_json
+from .bucket import Bucket
+from .record import ObjectMeta
+
+if TYPE_CHECKING:
+    from ..nats import Replies
+
+MIB = 1024 * 1024
+# Bytes of one batch and how many batches at once: near, and over a long way. Together never more
+# than 32 MiB: a server hangs up on who has 64 MiB waiting.
+_BATCH, _AT_ONCE = 4 * MIB, 2
+_LONG_BATCH, _LONG_AT_ONCE = 7 * MIB, 4
+_LONG_WAY = 0.002
+# What one message costs beside its payload, counted by max_bytes: subject and headers.
+_OVERHEAD = 512
+
+
+class Reader(Protocol):
+    """The get that a fetch works for."""
+
+    @property
+    def done(self) -> bool:
+        """Does it want nothing any more?"""
+
+    @property
+    def has_room(self) -> bool:
+        """May more be requested?"""
+
+    def chunk(self, seq: int, payload: bytes) -> None:
+        """The next chunk; sequences rise."""
+
+    def short(self) -> None:
+        """There is nothing more, though it should be there."""
+
+    def unsupported(self) -> None:
+        """This server, or bucket, cannot be read this way."""
+
+    def fail(self, err: NatsError) -> None:
+        """The get cannot go on."""
+
+
+class Fetch(Protocol):
+    """Chunks on their way."""
+
+    name: str
+
+    def more(self) -> None:
+        """There may be room for more."""
+
+    def close(self) -> None:
+        """Nothing more is wanted."""
+
+
+def estimate(meta: ObjectMeta) -> int:
+    """Return about how many bytes a chunk has. Other clients' metadata is not relied upon."""
+    average = -(-meta['size'] // max(meta['chunks'], 1))
+    return max(average, min(meta['options'].get('max_chunk_size', 1), meta['size']), 1)
+
+
+def last_field(raw: bytes, name: bytes) -> bytes | None:
+    """Return the last value of the header *name* in a block: the server's own, if it sets it.
+
+    Stored messages may contain headers of the same name; the server's come after them.
+    """
+    key = b'\r\n%b: ' % name
+    at = raw.rfind(key)
+    if at < 0:
+        return None
+    at += len(key)
+    return raw[at : raw.find(b'\r\n', at)]
+
+
+class _Batch:
+    """One direct get of many chunks."""
+
+    __slots__ = ('batches', 'came', 'ended', 'held', 'replies', 'wanted')
+
+    def __init__(self, batches: Batches, wanted: int) -> None:
+        self.batches = batches
+        self.wanted = wanted
+        self.came = 0
+        self.ended = False
+        # What came while the batches before it were not complete.
+        self.held: list[tuple[int, bytes]] = []
+        self.replies: Replies = batches.nats.replies(self.replied)
+
+    def replied(
+        self, payload: bytes | None, err: NatsError | None, headers: Headers | None
+    ) -> None:
+        self.batches._replied(self, payload, err, headers)
+
+
+class Batches:
+    """Fetches by batched direct gets.
+
+    The chunks of most objects lie one behind the other in the stream. As long as they do, the next
+    batches are requested ahead, from the sequence where they must begin; else one at a time.
+
+    Args:
+        reader: whom the chunks are for.
+        bucket: where they are.
+        meta: of the object.
+        seq: the last sequence that is there already.
+        chunks: how many are missing, as far as the metadata tells.
+    """
+
+    name = 'batched direct get'
+
+    def __init__(
+        self, reader: Reader, bucket: Bucket, meta: ObjectMeta, seq: int, chunks: int
+    ) -> None:
+        self.nats = bucket.nats
+        self._reader = reader
+        self._request = f'{bucket.js.prefix}.DIRECT.GET.{bucket.stream}'
+        self._subject = bucket.subjects.chunk(meta['nuid'])
+        far = bucket.rtt is not None and bucket.rtt > _LONG_WAY
+        self._batch_bytes = _LONG_BATCH if far else _BATCH
+        self._at_once = _LONG_AT_ONCE if far else _AT_ONCE
+        self._each = max(1, self._batch_bytes // estimate(meta))
+        self._last_seq = seq
+        self._missing = chunks  # not yet requested
+        self._next: int | None = seq + 1  # where the next batch begins; None: not known yet
+        self._contiguous = True
+        self._any = False
+        self._batches: deque[_Batch] = deque()
+
+    def more(self) -> None:
+        while (
+            self._next is not None
+            and self._missing > 0
+            and len(self._batches) < self._at_once
+            and self._reader.has_room
+        ):
+            self._ask(self._next)
+
+    def close(self) -> None:
+        for batch in self._batches:
+            batch.replies.close()
+        self._batches.clear()
+        self._next = None
+
+    def _ask(self, seq: int) -> None:
+        wanted = min(self._each, self._missing)
+        batch = _Batch(self, wanted)
+        self._batches.append(batch)
+        self._missing -= wanted
+        body = {
+            'seq': seq,
+            'next_by_subj': self._subject,
+            'batch': wanted,
+            'max_bytes': self._batch_bytes + (self._batch_bytes >> 2) + wanted * _OVERHEAD,
+        }
+        # The next one begins where this one ends, if nothing lies between the chunks.
+        self._next = seq + wanted if self._contiguous and self._any else None
+        try:
+            self.nats.publish(self._request, to_json(body), batch.replies.subject)
+        except NatsError as err:
+            self._reader.fail(err)
+
+    def _replied(
+        self, batch: _Batch, payload: bytes | None, err: NatsError | None, headers: Headers | None
+    ) -> None:
+        if self._reader.done or batch not in self._batches:
+            return
+        if err is not None:
+            self._failed(err)
+            return
+        raw = headers.raw if headers is not None else b''
+        seq = last_field(raw, b'Nats-Sequence')
+        if seq is not None:
+            self._message(batch, int(seq), payload or b'', raw)
+        else:
+            self._status(batch, headers)
+
+    def _failed(self, err: NatsError) -> None:
+        if isinstance(err, NoResponders):
+            self._reader.unsupported()
+        elif not isinstance(err, DisconnectedError):
+            self._reader.fail(err)
+
+    def _message(self, batch: _Batch, seq: int, payload: bytes, raw: bytes) -> None:
+        batch.came += 1
+        if last_field(raw, b'Nats-Num-Pending') is None:
+            self._reader.unsupported()  # before 2.11: one message, and no word of an end
+        elif batch is self._batches[0]:
+            self._deliver(batch, seq, payload)
+        else:
+            batch.held.append((seq, payload))
+
+    def _deliver(self, batch: _Batch, seq: int, payload: bytes) -> None:
+        if seq <= self._last_seq:
+            return  # a batch that began too early
+        if not self._any:
+            self._any = True
+            self._next = seq + batch.wanted
+        elif seq != self._last_seq + 1 and self._contiguous:
+            self._contiguous = False
+            self._one_at_a_time()
+        self._last_seq = seq
+        self._reader.chunk(seq, payload)
+        if not self._reader.done:
+            self.more()
+
+    def _one_at_a_time(self) -> None:
+        """The guesses were wrong: let them go."""
+        while len(self._batches) > 1:
+            guess = self._batches.pop()
+            guess.replies.close()
+            self._missing += guess.wanted
+        self._next = None
+
+    def _status(self, batch: _Batch, headers: Headers | None) -> None:
+        status = headers.status if headers is not None else None
+        if status not in (204, 404):
+            text = headers.description if headers is not None else 'no direct get reply'
+            self._reader.fail(JetStreamError(status or 0, 0, text))
+            return
+        batch.ended = True
+        batch.replies.close()
+        while self._batches and self._batches[0].ended and not self._reader.done:
+            self._batch_done()
+
+    def _batch_done(self) -> None:
+        """The first batch is complete, or as complete as it gets."""
+        batch = self._batches[0]
+        if batch.came < batch.wanted:
+            # Cut at its bytes, or the server has no more: go on from the last one.
+            self._one_at_a_time()
+            self._missing += batch.wanted - batch.came
+        self._batches.popleft()
+        if not batch.came:
+            self._reader.short()
+            return
+        if not self._batches:
+            self._next = self._last_seq + 1
+            # The metadata counted wrong if the reader wants still more.
+            self._missing = max(self._missing, 1)
+        else:
+            self._flush(self._batches[0])
+        if not self._reader.done:
+            self.more()
+
+    def _flush(self, batch: _Batch) -> None:
+        held, batch.held = batch.held, []
+        for seq, payload in held:
+            if self._reader.done or batch not in self._batches:
+                return
+            self._deliver(batch, seq, payload)
+
+
+class Ordered:
+    """Fetches by an ordered consumer. Arguments as for ``Batches``."""
+
+    name = 'ordered consumer'
+
+    def __init__(self, reader: Reader, bucket: Bucket, meta: ObjectMeta, seq: int) -> None:
+        self._reader = reader
+        self._bucket = bucket
+        self._subject = bucket.subjects.chunk(meta['nuid'])
+        self._last_seq = seq
+        self._consumption: Consumption | None = None
+
+    def more(self) -> None:
+        if self._consumption is None and self._reader.has_room:
+            self._consumption = self._bucket.js.ordered(
+                self._bucket.stream,
+                self._message,
+                filter_subjects=self._subject,
+                opt_start_seq=self._last_seq + 1,
+                max_bytes=2 * _BATCH,
+                on_caught_up=self._reader.short,
+                on_end=self._ended,
+            )
+
+    def close(self) -> None:
+        consumption, self._consumption = self._consumption, None
+        if consumption is not None:
+            consumption.stop()
+
+    def _message(self, message: Message) -> None:
+        if self._reader.done or self._consumption is None:
+            return
+        if not self._reader.has_room:
+            self.close()  # begins again after this message, when there is room
+            return
+        self._last_seq = message.seq
+        self._reader.chunk(message.seq, message.payload)
+
+    def _ended(self, err: Any) -> None:
+        if err is not None and self._consumption is not None:
+            self._consumption = None
+            self._reader.fail(err)

@@ -1,0 +1,144 @@
+"""Finding an object's metadata: under every spelling of its name, and through links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..errors import InvalidMetaError, LinkError
+from ..jetstream.types import StoredMessage
+from . import record
+from .bucket import Bucket, Known
+from .operation import Operation
+from .record import ObjectMeta
+
+
+class Entry(NamedTuple):
+    """An object's metadata, and the message it stands in."""
+
+    meta: ObjectMeta
+    message: StoredMessage
+
+
+Found = Callable[['Entry | None'], None]
+Resolved = Callable[[Bucket, 'ObjectMeta | None'], None]
+# Longer chains of links are taken for an error, as file systems do.
+_MOST_LINKS = 40
+
+
+def find(bucket: Bucket, op: Operation, name: str, then: Found, *, leader: bool = False) -> None:
+    """Read the metadata of *name*: ``then(entry)``, a tombstone included; None: there is none.
+
+    Args:
+        bucket: where.
+        op: what it is a step of.
+        name: the object's name.
+        then: called with what was found.
+        leader: whether the leader must be asked: other servers may lag behind.
+    """
+    subject = bucket.subjects.meta(name)
+
+    def opened() -> None:
+        if leader:
+            bucket.leader(op, {'last_by_subj': subject}, found)
+        else:
+            bucket.last(op, subject, found)
+
+    def found(message: StoredMessage | None) -> None:
+        if message is None:
+            _find_elsewhere(bucket, op, name, then)
+            return
+        entry = _parsed(bucket, op, name, message)
+        if entry is None and not op.done:
+            _find_elsewhere(bucket, op, name, then)
+        elif not op.done:
+            _learn(bucket, subject, entry)
+            then(entry)
+
+    bucket.open(op, opened)
+
+
+def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> None:
+    """Look at the subjects that other clients give this name, all at once."""
+    subjects = bucket.subjects.other_metas(name)
+    answers: dict[str, StoredMessage | None] = {}
+
+    def answered(subject: str) -> Callable[[StoredMessage | None], None]:
+        def found(message: StoredMessage | None) -> None:
+            answers[subject] = message
+            if len(answers) == len(subjects):
+                choose()
+
+        return found
+
+    def choose() -> None:
+        entry = None
+        for subject in subjects:
+            message = answers[subject]
+            if message is not None and entry is None and not op.done:
+                entry = _parsed(bucket, op, name, message)
+        if not op.done:
+            then(entry)
+
+    if not subjects:
+        then(None)
+    for subject in subjects:
+        bucket.last(op, subject, answered(subject))
+
+
+def _parsed(bucket: Bucket, op: Operation, name: str, message: StoredMessage) -> Entry | None:
+    """Return the entry, None when it is that of another name; an invalid one ends *op*."""
+    try:
+        meta = record.parse(message, bucket.name)
+    except InvalidMetaError as err:
+        op.fail(err)
+        return None
+    # Another dialect may spell another name the same way.
+    return Entry(meta, message) if meta['name'] == name else None
+
+
+def _learn(bucket: Bucket, subject: str, entry: Entry | None) -> None:
+    if entry is not None:
+        meta = entry.meta
+        bucket.learn(subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted']))
+
+
+def resolve(
+    bucket: Bucket, op: Operation, name: str, then: Resolved, *, leader: bool = False
+) -> None:
+    """Read the metadata of *name*, following links: ``then(bucket, meta)`` where they lead.
+
+    Arguments as for ``find``.
+    """
+    seen: set[tuple[str, str]] = set()
+
+    def look(where: Bucket, wanted: str) -> None:
+        seen.add((where.name, wanted))
+        find(where, op, wanted, lambda entry: found(where, entry), leader=leader)
+
+    def found(where: Bucket, entry: Entry | None) -> None:
+        meta = entry.meta if entry is not None else None
+        link = None if meta is None or meta['deleted'] else meta['options'].get('link')
+        if link is None:
+            then(where, meta)
+            return
+        target = link.get('name')
+        if not target:
+            failed(f'{name!r} is a link to the bucket {link["bucket"]!r}')
+        elif (link['bucket'], target) in seen:
+            failed(f'{name!r} is a link that leads back to itself')
+        elif len(seen) > _MOST_LINKS:
+            failed(f'{name!r} leads through more than {_MOST_LINKS} links')
+        else:
+            try:
+                other = where if link['bucket'] == where.name else bucket.other(link['bucket'])
+                other.subjects.meta(target)
+            except ValueError as exc:
+                failed(f'{name!r} is a link that leads nowhere: {exc}')
+            else:
+                look(other, target)
+
+    def failed(text: str) -> None:
+        op.fail(LinkError(text, bucket=bucket.name, name=name))
+
+    look(bucket, name)

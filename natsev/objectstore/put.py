@@ -1,0 +1,426 @@
+"""Storing an object: the chunks, then the metadata, then the old chunks' purge (ADR-20).
+
+The metadata is published with compare-and-set. A put whose guess is wrong, or that another writer
+overtakes, reads what is there now and tries again, so that what is replaced is always known and
+purged: writers that race for a name leak nothing. An object of one chunk goes out together with its
+metadata in one write, the metadata guarded by the chunk's id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from ..calls import Call, Handle
+from ..errors import (
+    Cancelled,
+    DisconnectedError,
+    InvalidMetaError,
+    NatsError,
+    ObjectStoreError,
+    RequestTimeout,
+    SealedError,
+    WrongSequenceError,
+)
+from ..headers import Headers
+from ..jetstream.api import parse_reply
+from ..jetstream.types import StoredMessage
+from . import record
+from .bucket import NOTHING, Bucket, Known
+from .chunks import Chunks, may_pass
+from .operation import StoreCall
+from .purge import purge_in_background
+from .record import ObjectMeta
+from .source import Buffer, Source
+from .transfer import Transfer
+
+# Room in a message for the headers beside its payload.
+_HEADROOM = 1024
+# What the lost connection had sent may still be on its way inside the server, for so long.
+_STRAGGLERS = 0.5
+_WRONG_LAST_MSG_ID = 10070
+_PAUSE = 0.25
+
+
+class Condition(NamedTuple):
+    """What must hold for an object to be stored; ``ANY``: nothing."""
+
+    expected_seq: int | None = None
+    if_absent: bool = False
+
+
+ANY = Condition()
+
+
+class _Stage(Enum):
+    OPENING = auto()  # the bucket's configuration is asked for
+    STARTING = auto()  # the first bytes are awaited
+    SENDING = auto()
+    COMMITTING = auto()  # the metadata is on its way
+
+
+class Put(Transfer):
+    """One object being stored.
+
+    Args:
+        bucket: where.
+        call: the user's call; its result is the metadata.
+        meta: the new metadata, as far as it is known.
+        source: the bytes.
+        chunk_size: as asked for; what the server takes may be less.
+        condition: what must hold.
+        progress: the user's, called as ``progress(done, total)``.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        call: Call,
+        meta: ObjectMeta,
+        source: Source,
+        *,
+        chunk_size: int,
+        condition: Condition = ANY,
+        progress: Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__(bucket, call, progress)
+        self.bytes_total = source.size
+        self._meta = meta
+        self._subject = bucket.subjects.meta(meta['name'])
+        self._source = source
+        self._chunk_size = chunk_size
+        self._condition = condition
+        self._stage = _Stage.OPENING
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._at_end = False
+        self._ahead: deque[Buffer] = deque()  # read, but not yet taken by the chunks
+        self._chunks = Chunks(self, bucket, meta['nuid'])
+        # Is it one chunk, which goes out together with the metadata?
+        self._pair = False
+        # The meta to replace: its sequence, and the nuid whose chunks go with it.
+        self._expected: int | None = None
+        self._replaced: str | None = None
+        # The metadata's publish, and the reply to it.
+        self._request: Handle | None = None
+        self._reply: dict[str, Any] | NatsError | None = None
+        self._guarded = False
+        self._repeated = False
+        self._cancelled = False
+        self._was_lost = False
+        self._purging = False
+
+    # The stages.
+
+    def _go_on(self) -> None:
+        if self._stage is _Stage.OPENING:
+            self._bucket.open(self, self._opened)
+        elif self._stage is _Stage.STARTING:
+            self._look()
+        elif self._chunks.settled and self._stage is _Stage.COMMITTING:
+            self._commit()
+        else:
+            self._stage = _Stage.SENDING
+            if self._expected is None:
+                self._read_current()
+            self._chunks.recover()
+
+    def _opened(self) -> None:
+        bucket = self._bucket
+        if bucket.config.get('sealed'):
+            self.fail(SealedError(400, 10109, f'bucket {bucket.name!r} is sealed'))
+            return
+        if 'mirror' in bucket.config:
+            self.fail(ObjectStoreError(f'bucket {bucket.name!r} is a mirror', bucket=bucket.name))
+            return
+        self._chunk_size = self._clamped(self._chunk_size)
+        self._meta['options']['max_chunk_size'] = self._chunk_size
+        try:
+            self._source.open()
+        except Exception as exc:  # whatever the user's path or file raises
+            self._source_failed(exc)
+            return
+        self.bytes_total = self._source.size
+        self._stage = _Stage.STARTING
+        self._look()
+
+    def _clamped(self, chunk_size: int) -> int:
+        """Return *chunk_size*, or the most that server and stream let through."""
+        most = self._nats.max_payload()
+        limit = self._bucket.config.get('max_msg_size', -1)
+        if limit > 0:
+            most = min(most, limit)
+        return min(chunk_size, max(most - _HEADROOM, most // 2))
+
+    def _look(self) -> None:
+        """Look at the first bytes: are they all?"""
+        if not self.running:
+            return
+        while len(self._ahead) < 2 and not self._at_end:
+            piece = self._read()
+            if piece is None:
+                break
+            self._ahead.append(piece)
+        if self.done or not (self._ahead or self._at_end):
+            return  # failed, or there is nothing yet
+        self._pair = self._at_end and len(self._ahead) == 1
+        self._stage = _Stage.SENDING
+        if not (self._at_end and len(self._ahead) < 2 and self._guess()):
+            self._read_current()
+        # With a condition it is better to know first than to send in vain.
+        if self._expected is not None or self._condition == ANY:
+            self._chunks.pump()
+
+    def _resumed(self) -> None:
+        if not self.running:
+            return
+        if self._stage is _Stage.STARTING:
+            self._look()
+        elif self._stage is _Stage.SENDING and self._chunks.refusal is None:
+            self._chunks.pump()
+
+    def wake(self) -> None:
+        """The source has something to read again."""
+        self._nats.call_soon(self._resumed)
+
+    def cancel(self) -> None:
+        """Give up: what was stored is purged, then the callback comes with ``Cancelled``.
+
+        Once the metadata is on its way it is too late: the callback tells what became of it.
+        """
+        self._cancelled = True
+        if self._request is None:
+            super().cancel()
+
+    # Reading.
+
+    def _read(self) -> Buffer | None:
+        """Read one chunk; None: there is none now, or the source is at its end, or it failed."""
+        try:
+            piece = self._source.read(self._chunk_size)
+        except NatsError as err:
+            self.fail(err)
+            return None
+        except Exception as exc:  # whatever the user's file or iterable raises
+            self._source_failed(exc)
+            return None
+        if piece is None:
+            return None
+        self._at_end = len(piece) < self._chunk_size
+        if not piece:
+            return None
+        self._hash.update(piece)
+        self._size += len(piece)
+        return piece
+
+    def _source_failed(self, exc: Exception) -> None:
+        err = ObjectStoreError(
+            f'cannot read the source: {exc}', bucket=self._bucket.name, name=self._meta['name']
+        )
+        err.__cause__ = exc
+        self.fail(err)
+
+    # What the chunks ask for and tell.
+
+    @property
+    def running(self) -> bool:
+        return not (self.done or self._away or self._paused)
+
+    def next_piece(self) -> Buffer | None:
+        if self._ahead:
+            return self._ahead.popleft()
+        return None if self._at_end else self._read()
+
+    def stored(self, size: int) -> None:
+        if not self.done:
+            self._advance(size)
+
+    def wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._wait(seconds, then)
+
+    def refused(self) -> None:
+        self._reply = None
+
+    def pumped(self) -> None:
+        if self.done:
+            self._clean()
+        elif self._at_end and not self._ahead and self.running and self._expected is not None:
+            if self._reply is not None:
+                self._settle()
+            elif self._request is None and (self._pair or self._chunks.settled):
+                self._commit()
+
+    # The metadata that is there now.
+
+    def _guess(self) -> bool:
+        """Expect what was last seen, or that there is nothing; False: that is not enough."""
+        known = self._bucket.known(self._subject)
+        if self._condition.expected_seq is not None:
+            if known is None or known.seq != self._condition.expected_seq:
+                return False
+        elif known is None or (self._condition.if_absent and known.live):
+            known = NOTHING
+        self._expected, self._replaced = known.seq, known.nuid
+        return True
+
+    def _read_current(self) -> None:
+        self._bucket.last(self, self._subject, self._current_read)
+
+    def _current_read(self, message: StoredMessage | None) -> None:
+        if self._take_current(message):
+            self._chunks.pump()
+
+    def _take_current(self, message: StoredMessage | None) -> bool:
+        """Expect to replace *message*, unless a condition forbids it."""
+        current = known_of(message, self._bucket.name)
+        condition = self._condition
+        if (condition.if_absent and current.live) or condition.expected_seq not in (
+            None,
+            current.seq,
+        ):
+            self.fail(WrongSequenceError(400, 10071, f'wrong last sequence: {current.seq}'))
+            return False
+        self._expected, self._replaced = current.seq, current.nuid
+        return True
+
+    # Publishing the metadata.
+
+    def _commit(self) -> None:
+        self._stage = _Stage.COMMITTING
+        self._reply = None
+        self._guarded = not self._chunks.settled
+        meta = self._meta
+        meta['size'], meta['chunks'] = self._size, self._chunks.count
+        meta['digest'] = record.digest_text(self._hash.digest(), self._bucket.dialect)
+        guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
+        block = (
+            'NATS/1.0\r\nNats-Rollup: sub\r\n'
+            f'Nats-Expected-Last-Subject-Sequence: {self._expected}\r\n{guard}\r\n'
+        )
+        try:
+            self._request = self._nats.request(
+                self._subject, record.to_json(meta), self._published, headers=block.encode()
+            )
+        except NatsError as err:  # the metadata is larger than the server takes
+            self.fail(err)
+
+    def _published(
+        self, payload: bytes | None, err: NatsError | None, headers: Headers | None
+    ) -> None:
+        if self._request is None or self._ended or isinstance(err, (Cancelled, DisconnectedError)):
+            return
+        self._request = None
+        self._reply = err or parse_reply(payload, headers)
+        if self.done:
+            self._clean()
+        else:
+            self._settle()
+
+    def _settle(self) -> None:
+        """The metadata's reply is here; the chunk that guards it may still lack its own."""
+        reply = self._reply
+        if isinstance(reply, dict):
+            self._finish(int(reply.get('seq') or 0))
+        elif not self._chunks.settled:
+            return
+        elif self._cancelled:
+            self.fail(Cancelled())
+        elif isinstance(reply, WrongSequenceError):
+            self._touch()
+            if self._guarded and reply.err_code == _WRONG_LAST_MSG_ID:
+                self._commit()  # another message came between; the chunk itself is stored
+            else:
+                self._bucket.leader(self, {'last_by_subj': self._subject}, self._overtaken)
+        elif reply is not None and may_pass(reply):
+            self._wait(_PAUSE, self._commit)
+        elif reply is not None:
+            self.fail(reply)
+
+    def _overtaken(self, message: StoredMessage | None) -> None:
+        """The present metadata is another one than expected: perhaps it is ours."""
+        current = known_of(message, self._bucket.name)
+        if current.live and current.nuid == self._meta['nuid']:
+            self._finish(current.seq)
+        elif self._take_current(message):
+            self._commit()
+
+    def _finish(self, seq: int) -> None:
+        self._meta['seq'] = seq
+        self._meta['mtime'] = datetime.now(timezone.utc)
+        self._bucket.learn(self._subject, Known(seq, self._meta['nuid'], True))
+        if self._replaced is not None and self._replaced != self._meta['nuid']:
+            purge_in_background(self._bucket, self._replaced)
+        self._end(self._meta, None)
+
+    # Trouble.
+
+    def _lost(self) -> None:
+        self._was_lost = True
+        self._chunks.lost()
+        self._purging = False
+        request, self._request = self._request, None
+        if request is not None:
+            request.cancel()
+
+    def _expecting(self) -> bool:
+        if self._stage is _Stage.SENDING and not self.done:
+            return self._expected is None or self._chunks.unanswered > 0
+        return self._stage is not _Stage.STARTING
+
+    def _idle(self) -> None:
+        if self.done:
+            self._end_failed()
+        elif self._request is not None and not self._repeated:
+            # Was it stored? The same again tells: one of the two finds the other there.
+            self._repeated = True
+            request, self._request = self._request, None
+            request.cancel()
+            self._commit()
+        else:
+            self.fail(self._chunks.refusal or RequestTimeout())
+
+    def _clean(self) -> None:
+        """Purge what was stored, once no chunk is on its way any more."""
+        if self._away or self._chunks.unanswered or self._purging or self._ended:
+            return
+        if not self._chunks.count or self._request is not None:
+            # Nothing was sent; or the metadata was, and may yet be stored: its chunks must stay.
+            self._end_failed()
+            return
+        self._purging = True
+        call = StoreCall(self._bucket, self._purged)
+        self._bucket.purge(call, self._meta['nuid'], lambda reply: call.end(reply, None))
+
+    def _purged(self, reply: Any, err: NatsError | None) -> None:
+        if isinstance(err, DisconnectedError):
+            return  # again when the connection stands
+        if self._was_lost:
+            self._was_lost = self._purging = False
+            self._wait(_STRAGGLERS, self._clean)
+        else:
+            self._end_failed()
+
+    def _release(self) -> None:
+        try:
+            self._source.close()
+        except Exception as exc:  # of the user's iterable: its finally clauses
+            self._nats.run_callback(_raise, exc)
+
+
+def _raise(exc: Exception) -> None:
+    raise exc
+
+
+def known_of(message: StoredMessage | None, bucket: str) -> Known:
+    """Return what *message*, the last meta on its subject, says of what is there."""
+    if message is None:
+        return NOTHING
+    try:
+        meta = record.parse(message, bucket)
+    except InvalidMetaError:  # of another client: there is something, but nothing to purge
+        return Known(message['seq'], None, True)
+    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'])

@@ -1,0 +1,218 @@
+"""Where the bytes of a get go.
+
+Nothing is trusted before the digest is right: a file is written under a temporary name and renamed
+when all is verified. A sink that can take back what it was given (``restartable``) lets a get start
+over when the object is replaced under it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from ..errors import ObjectStoreError
+from ..nuid import next_nuid
+
+Finished = Callable[[Any, 'OSError | None'], None]
+
+
+class Sink(Protocol):
+    """Takes the bytes of an object in order."""
+
+    @property
+    def restartable(self) -> bool:
+        """Can everything be taken back?"""
+
+    def begin(self) -> None:
+        """Get ready for the first byte, or take back everything."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take *chunk*."""
+
+    def settle(self) -> Callable[[], None] | None:
+        """Return what is left to do now that all is verified, if that may block."""
+
+    def result(self) -> Any:
+        """Return what the user gets, after ``settle``."""
+
+    def discard(self) -> None:
+        """Leave nothing behind; does nothing after ``result``."""
+
+
+def sink_for(into: Any) -> Sink:
+    """Return the sink for the option ``into`` of ``get``.
+
+    Raises:
+        TypeError: it is neither None, a Path nor a writable binary file.
+    """
+    if into is None:
+        return Memory()
+    if isinstance(into, Path):
+        return PathFile(into)
+    if callable(getattr(into, 'write', None)) and not hasattr(into, 'encoding'):
+        return File(into)
+    raise TypeError(f'into must be a Path or a binary file, not {type(into).__name__}')
+
+
+class Memory:
+    """Gathers bytes."""
+
+    restartable = True
+
+    def __init__(self) -> None:
+        self._buffer = BytesIO()
+
+    def begin(self) -> None:
+        self._buffer = BytesIO()
+
+    def write(self, chunk: bytes) -> None:
+        self._buffer.write(chunk)
+
+    def settle(self) -> None:
+        return None
+
+    def result(self) -> bytes:
+        # BytesIO gives its own buffer away: no second copy of a large object.
+        return self._buffer.getvalue()
+
+    def discard(self) -> None:
+        self._buffer = BytesIO()
+
+
+class File:
+    """A binary file that the user opened; left open."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._written = 0
+
+    @property
+    def restartable(self) -> bool:
+        return not self._written
+
+    def begin(self) -> None:
+        pass
+
+    def write(self, chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            written = self._file.write(rest)
+            if written is None:
+                raise BlockingIOError('a file that is written must not be non-blocking')
+            self._written += written
+            rest = rest[written:]
+
+    def settle(self) -> Callable[[], None] | None:
+        return None
+
+    def result(self) -> int:
+        return self._written
+
+    def discard(self) -> None:
+        pass
+
+
+class PathFile:
+    """A file by its path, which changes at once and only to a whole, verified object."""
+
+    restartable = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._target = path
+        self._temporary: Path | None = None
+        self._file: int | None = None
+        self._written = 0
+
+    def begin(self) -> None:
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.lseek(self._file, 0, os.SEEK_SET)
+            self._written = 0
+            return
+        self._target = Path(os.path.realpath(self._path))
+        if self._target.is_dir():
+            raise IsADirectoryError(f'{self._path} is a directory')
+        temporary = self._target.with_name(f'.{next_nuid()}.part')
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, 'O_CLOEXEC', 0)
+        self._file = os.open(temporary, flags, 0o666)
+        self._temporary = temporary
+
+    def write(self, chunk: bytes) -> None:
+        assert self._file is not None
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
+        self._written += len(chunk)
+
+    def settle(self) -> Callable[[], None]:
+        return self._rename
+
+    def _rename(self) -> None:
+        """Make it last, then make it visible. Runs in a thread: it may take seconds."""
+        assert self._file is not None
+        assert self._temporary is not None
+        os.fsync(self._file)
+        if self._target.exists():
+            os.fchmod(self._file, self._target.stat().st_mode & 0o7777)
+        self._temporary.replace(self._target)
+        self._temporary = None
+        directory = os.open(self._target.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def result(self) -> int:
+        self._close()
+        return self._written
+
+    def discard(self) -> None:
+        self._close()
+        temporary, self._temporary = self._temporary, None
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+class Handed:
+    """Hands each chunk to a callback of the user.
+
+    Args:
+        hand: calls the user's ``on_chunk(chunk)``.
+    """
+
+    def __init__(self, hand: Callable[[bytes], None]) -> None:
+        self._hand = hand
+        self.restartable = True
+
+    def begin(self) -> None:
+        pass
+
+    def write(self, chunk: bytes) -> None:
+        if chunk:
+            self.restartable = False
+            self._hand(chunk)
+
+    def settle(self) -> None:
+        return None
+
+    def result(self) -> None:
+        return None
+
+    def discard(self) -> None:
+        pass
+
+
+def write_error(exc: Exception) -> ObjectStoreError:
+    """Return the error for what a file raised."""
+    err = ObjectStoreError(f'cannot write: {exc}')
+    err.__cause__ = exc
+    return err
