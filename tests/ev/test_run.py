@@ -472,19 +472,18 @@ def test_a_signal_between_the_loop_and_a_callback_loses_nothing(make, watch):
         f"""
         import socket, sys
         from natsev import ev
-        from natsev.loop import READ, port_for
+        from natsev.loop import READ, WRITE, port_for
         loop = {make}
         def run():
             loop.start() if loop is not ev.default_loop() else ev.run()
         ours, theirs = socket.socketpair()
-        theirs.send(b'x')
-        def readable(*args):
+        def ready(*args):
             print(ours.recv(1), *args[1:])
             io.stop()
         if {watch!r} == 'port':
-            io = port_for(loop).io(ours.fileno(), READ, readable)
+            io = port_for(loop).io(ours.fileno(), READ | WRITE, ready)
         else:
-            io = loop.io(ours, ev.EV_READ, lambda *args: readable(*args))
+            io = loop.io(ours, ev.EV_READ | ev.EV_WRITE, ready)
         io.start()
         def entered(frame, event, arg):
             if event == 'call' and loop.depth:
@@ -495,11 +494,12 @@ def test_a_signal_between_the_loop_and_a_callback_loses_nothing(make, watch):
             run()
         except KeyboardInterrupt:
             print('KeyboardInterrupt')
+        theirs.send(b'x')
         run()
         print('end')
         """,
         'KeyboardInterrupt',
-        "b'x'" if watch == 'port' else "b'x' 1",
+        "b'x'" if watch == 'port' else "b'x' 3",
         'end',
     )
 
