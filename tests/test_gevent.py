@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from natsev import ev
 from tests.programs import Program, check_program, run_program
 
 
@@ -343,6 +344,28 @@ def test_killing_the_greenlet_cancels_the_call():
         'cancelled',
         'GreenletExit()',
     )
+
+
+def test_wait_without_a_hub():
+    """The main thread's hub takes the default loop over; pyev's, and other threads', it does not."""
+    program = """
+        import gevent, threading
+        from natsev import ev
+        from natsev.gevent import wait
+        from natsev.loop import port_for
+        def work():
+            port = port_for()
+            try:
+                print(wait(lambda cb: port.call_soon(cb, 'result', None)))
+            except RuntimeError as error:
+                print('gevent.get_hub() first' in str(error))
+        """
+    here = program + 'work()'
+    thread = program + 'threading.Thread(target=work).start()'
+    check_program(here, 'result', NATSEV_LOOP='gevent')
+    check_program(thread, 'True', NATSEV_LOOP='gevent')
+    if ev.implementation == 'pyev':
+        check_program(here, 'True')
 
 
 def test_wait_in_a_callback_is_refused():
