@@ -347,7 +347,7 @@ def test_killing_the_greenlet_cancels_the_call():
 
 
 def test_wait_without_a_hub():
-    """The main thread's hub takes the default loop over; pyev's, and other threads', it does not."""
+    """A hub of the main thread takes the default loop over, but not pyev's."""
     program = """
         import gevent, threading
         from natsev import ev
