@@ -83,6 +83,7 @@ class Loop:
     def _of_hub(cls, native_loop: corecext.loop) -> Loop:
         self = cls.__new__(cls)
         self._take(native_loop, None, False, owned=False)
+        self._runner = native.thread_id()
         return self
 
     def _take(self, native_loop: corecext.loop, data: Any, debug: bool, *, owned: bool) -> None:
@@ -122,10 +123,9 @@ class Loop:
             BaseException: what left a callback and is not an Exception, such as KeyboardInterrupt.
         """
         hub.refuse(self._native)
-        thread = native.thread_id()
-        if self._native.depth and self._runner != thread:
+        if self.runs_elsewhere():
             raise RuntimeError('this loop is run by another thread')
-        self._runner = thread
+        self._runner = native.thread_id()
         nowait, once = bool(flags & EVRUN_NOWAIT), bool(flags & EVRUN_ONCE)
         if nowait or not _signals.in_main_thread():
             self._native.run(nowait, once)
@@ -143,6 +143,10 @@ class Loop:
         """Let ``start()`` return after this turn: ``EVBREAK_ONE``, or all that are nested."""
         hub.refuse(self._native)
         self._native.break_(how)
+
+    def runs_elsewhere(self) -> bool:
+        """Tell whether another thread is running the loop."""
+        return self._native.depth > 0 and self._runner != native.thread_id()
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

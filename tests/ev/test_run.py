@@ -198,6 +198,28 @@ def test_loops_in_threads():
     assert sorted(got) == [0, 1, 2, 3]
 
 
+@pytest.mark.skipif(ev.implementation != 'gevent', reason='pyev does not look')
+def test_a_loop_that_another_thread_runs_is_refused():
+    loop = ev.Loop()
+    refused = []
+
+    def intrude():
+        try:
+            loop.start()
+        except RuntimeError as error:
+            refused.append(str(error))
+        end.send()
+
+    thread = threading.Thread(target=intrude)
+    end = ev.Async(loop, lambda w, _: w.stop())
+    end.start()
+    begin = loop.timer(0.0, 0.0, lambda *_: thread.start())
+    begin.start()
+    loop.start()
+    thread.join()
+    assert refused == ['this loop is run by another thread']
+
+
 def test_loops_and_watchers_can_be_freed_in_any_order():
     for _ in range(50):
         loop = ev.Loop()
