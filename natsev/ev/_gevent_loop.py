@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import weakref
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from gevent.libev import corecext
 
@@ -33,9 +34,6 @@ from ._gevent_watchers import (
     missing,
 )
 from .constants import EV_MAXPRI, EV_READ, EVBREAK_ONE, EVFLAG_AUTO, EVRUN_NOWAIT, EVRUN_ONCE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _log = logging.getLogger('natsev')
 
@@ -69,29 +67,29 @@ class Loop:
             missing('Loop(callback=...)')
         if io_interval or timeout_interval:
             missing('Loop(io_interval=..., timeout_interval=...)')
-        self._take(_new_native(flags, default=False), data, debug, owned=True)
+        self._adopt(_new_native(flags, default=False), data, debug)
+        self._owned = True
         self._handle_errors()
 
     @classmethod
     def _default(cls, flags: int, data: Any, debug: bool) -> Loop:
         self = cls.__new__(cls)
-        self._take(_new_native(flags, default=True), data, debug, owned=False)
+        self._adopt(_new_native(flags, default=True), data, debug)
         self._handle_errors()
         return self
 
     @classmethod
     def _of_hub(cls, native_loop: corecext.loop) -> Loop:
         self = cls.__new__(cls)
-        self._take(native_loop, None, False, owned=False)
+        self._adopt(native_loop, None, False)
         self._runner = native.thread_id()
         return self
 
-    def _take(self, native_loop: corecext.loop, data: Any, debug: bool, *, owned: bool) -> None:
+    def _adopt(self, native_loop: corecext.loop, data: Any, debug: bool) -> None:
         self._native = native_loop
-        self._owned = owned
+        self._owned = False
         self._escaped: BaseException | None = None
         self._runner = 0
-        self._waker: Any = None
         self.data = data
         self.debug = debug
 
@@ -150,14 +148,13 @@ class Loop:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        if self._waker is None:
-            self._waker = self._native.io(_signals.fd(), EV_READ, ref=False, priority=EV_MAXPRI)
-        with ExitStack() as stack:
-            if not self._waker.active:  # not in a nested run
-                self._waker.start(_signals.drain)
-                stack.callback(self._waker.stop)
-            stack.enter_context(_signals.awaited())
-            yield
+        waker = self._native.io(_signals.fd(), EV_READ, ref=False, priority=EV_MAXPRI)
+        with _signals.awaited():
+            waker.start(_signals.drain)
+            try:
+                yield
+            finally:
+                waker.stop()
 
     def _failed(self, watcher: object, error: BaseException) -> None:
         """Deal with what left the callback of *watcher*."""
