@@ -337,7 +337,7 @@ class _ErrorHandler:
         loop = self._loop()
         if loop is None or error is None:
             return
-        if isinstance(context, core.io) and context.callback is not None:
+        if isinstance(context, core.io) and context.ref and context.callback is not None:
             # gevent stops an io watcher whose callback raised, once we return; and while the
             # callback runs, a number stands in the place of EVENTS.
             args = (core.EVENTS if isinstance(arg, int) else arg for arg in context.args or ())
