@@ -454,3 +454,31 @@ def test_a_client_beside_a_busy_gevent_server(server, unique):
         """,
         ' '.join('!' + str(number)[::-1] for number in range(20)),
     )
+
+
+def test_waiting_for_jetstream(server, unique):
+    check_program(
+        f"""
+        import gevent
+        gevent.get_hub()
+        from natsev import JetStream, Nats, StreamNotFoundError
+        from natsev.gevent import wait
+        nats = Nats(host='127.0.0.1', port={server.port})
+        js = JetStream(nats=nats)
+        try:
+            wait(js.stream_info, '{unique}')
+        except StreamNotFoundError as error:
+            print(error.code)
+        wait(js.stream_create, {{'name': '{unique}', 'subjects': ['{unique}'], 'storage': 'memory'}})
+        print(wait(js.js_publish, '{unique}', b'one')['seq'])
+        print(wait(js.stream_info, '{unique}')['state']['messages'])
+        print(wait(js.stream_info, '{unique}', {{'subjects_filter': '>'}})['state']['num_subjects'])
+        print(wait(js.stream_delete, '{unique}')['success'])
+        wait(nats.drain)
+        """,
+        '404',
+        '1',
+        '1',
+        '1',
+        'True',
+    )
