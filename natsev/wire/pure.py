@@ -16,27 +16,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import BufferFullError, MaxPayloadError, NatsError, NoResponders, ProtocolError
 from ..headers import Headers, HeadersLike, encode_headers
 from ..subjects import check_queue_group, check_subject, check_subscription
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
-from .frames import LARGE, Buffer, Frame, Frames, length
+from .frames import Buffer, Frame, Frames, length
+from .shared import (
+    LARGE,
+    LEAST_RECEIVE,
+    MAX_CONTROL_LINE,
+    MAX_INFO,
+    MAX_LINE,
+    MAX_MESSAGE,
+    RECEIVE_BUFFER,
+    line_too_long,
+    parse_puback,
+    protocol_error,
+)
 
-# Big enough for one recv to bring hundreds of small messages, small enough to stay in the cache.
-RECEIVE_BUFFER = 256 * 1024
-# Never offer less than this to recv: calls would outweigh what they bring.
-LEAST_RECEIVE = 16 * 1024
-# The server's limit for what a client sends is 4096 (max_control_line) and may be raised; a MSG has
-# a client's subject and reply in it, so this is several times that.
-MAX_LINE = 32 * 1024
-# INFO lists every server of a cluster: room for some thousands.
-MAX_INFO = 128 * 1024
-# The server takes payloads of at most 64 MiB, and adds its own headers to them.
-MAX_MESSAGE = 65 * 1024 * 1024
-# The server's default for what follows the operation's name in a line that a client sends.
-MAX_CONTROL_LINE = 4096
 # Subjects found legal; when so many are known, they are forgotten and checked again.
 MOST_CHECKED = 1024
 
@@ -57,9 +56,10 @@ _SIMPLE: dict[bytes, type[Ping] | type[Pong] | type[Ok]] = {
     b'+OK': Ok,
 }
 _NO_RESPONDERS = re.compile(rb'NATS/1\.0 503(?![0-9])')
-_SHOWN = 48
 
 Callback = Callable[..., object]
+
+__all__ = ['Request', 'Wire', 'parse_puback']
 
 
 class Request:
@@ -103,7 +103,7 @@ class _Subscription:
 class _LargeMessage:
     """A message whose payload is still coming."""
 
-    __slots__ = ('filled', 'headers', 'reply', 'sid', 'storage', 'subject', 'view')
+    __slots__ = ('headers', 'reply', 'room', 'sid', 'subject', 'view')
 
     def __init__(
         self, sid: bytes, subject: bytes, reply: bytes | None, headers: bytes | None, size: int
@@ -112,9 +112,8 @@ class _LargeMessage:
         self.subject = subject
         self.reply = reply
         self.headers = headers
-        self.storage = bytearray(size)
-        self.view = memoryview(self.storage)
-        self.filled = 0
+        self.view = memoryview(bytearray(size))
+        self.room = size  # of it still to come
 
 
 class Wire:
@@ -153,7 +152,7 @@ class Wire:
         self._end = 0
         self._searched = 0  # no line ends between _start and here
         self._large: _LargeMessage | None = None
-        self._dead: str | None = None
+        self._dead: ProtocolError | None = None
         self._dispatching = False
 
     # -- publishing
@@ -341,9 +340,10 @@ class Wire:
         """Append a message whose reply goes to *request*."""
         target = self._subject(subject)
         block = None if headers is None else encode_headers(headers)
+        data = _payload(payload)
         reply = self.expect(request)
         try:
-            self._append_message(target, reply.encode(), block, _payload(payload))
+            self._append_message(target, reply.encode(), block, data)
         except BaseException:
             self.requests.pop(request.token, None)
             raise
@@ -400,6 +400,8 @@ class Wire:
 
     def sent(self, size: int) -> None:
         """Forget the first *size* bytes of what ``output()`` returned: the kernel has them."""
+        if not 0 <= size <= self._frames.pending:
+            raise ValueError(f'{size} bytes sent, but {self._frames.pending} were pending')
         self._frames.take(size)
 
     # -- the I/O side: in
@@ -407,8 +409,8 @@ class Wire:
     def buffer(self) -> memoryview:
         """Return where the next received bytes go; never empty."""
         large = self._large
-        if large is not None and large.filled < len(large.storage):
-            return large.view[large.filled :]
+        if large is not None and large.room:
+            return large.view[-large.room :]
         if len(self._buffer) - self._end < LEAST_RECEIVE:
             self._make_room()
         return self._view[self._end :]
@@ -432,11 +434,14 @@ class Wire:
 
     def received(self, size: int) -> None:
         """Say that *size* bytes were written to what ``buffer()`` returned."""
-        large = self._large
-        if large is not None and large.filled < len(large.storage):
-            large.filled += size
-        else:
+        large = self._large if self._large is not None and self._large.room else None
+        room = len(self._buffer) - self._end if large is None else large.room
+        if not 0 <= size <= room:
+            raise ValueError(f'{size} bytes received, but there was room for {room}')
+        if large is None:
             self._end += size
+        else:
+            large.room -= size
 
     def feed(self, data: Buffer | bytearray) -> None:
         """Take bytes that came elsewhere."""
@@ -470,7 +475,7 @@ class Wire:
     def _dispatch(self, budget: int) -> Event | Yield | None:
         while True:
             if self._dead is not None:
-                raise ProtocolError(self._dead)
+                raise ProtocolError(str(self._dead))
             if self._start == self._end:
                 self._rewind_buffer()
                 return None
@@ -521,14 +526,15 @@ class Wire:
                 self._begin_large(_LargeMessage(sid, subject, reply, headers, stop - body), body)
             return False
         if self._buffer[stop : stop + 2] != b'\r\n':
-            self._fail('message without its line end', found[0])
+            self._fail('message without its line end', b'%b %b' % (subject, sid))
         self._start = stop + 2
         self._deliver(sid, subject, reply, headers, self._view[body:stop])
         return True
 
     def _begin_large(self, message: _LargeMessage, body: int) -> None:
-        message.filled = self._end - body
-        message.view[: message.filled] = self._view[body : self._end]
+        there = self._end - body
+        message.view[:there] = self._view[body : self._end]
+        message.room -= there
         self._large = message
         self._rewind_buffer()
 
@@ -538,7 +544,7 @@ class Wire:
         if self._end - self._start < 2:
             return False
         if self._buffer[self._start : self._start + 2] != b'\r\n':
-            self._fail('message without its line end', b'MSG %b %b' % (large.subject, large.sid))
+            self._fail('message without its line end', b'%b %b' % (large.subject, large.sid))
         self._start += 2
         self._large = None
         self._deliver(large.sid, large.subject, large.reply, large.headers, large.view)
@@ -621,11 +627,9 @@ class Wire:
     def _fail_line(self, limit: int) -> None:
         self._fail(f'line longer than {limit} bytes', bytes(self._view[self._start : self._end]))
 
-    def _fail(self, what: str, data: bytes) -> None:
-        shown = data[:_SHOWN].decode('ascii', 'backslashreplace')
-        dots = '...' if len(data) > _SHOWN else ''
-        self._dead = f'protocol error: {what}: {shown!r}{dots}'
-        raise ProtocolError(self._dead)
+    def _fail(self, what: str, data: bytes) -> NoReturn:
+        self._dead = protocol_error(what, data)
+        raise self._dead
 
     # -- the end of a connection
 
@@ -714,10 +718,7 @@ def _subscribe_frame(sid: bytes, subscription: _Subscription) -> bytes:
 
 def _check_line(line: bytes) -> None:
     if len(line) > MAX_CONTROL_LINE:
-        raise ValueError(
-            f'subject {line[:_SHOWN].decode(errors="replace")!r}... makes a protocol line of'
-            f' {len(line)} bytes; the server takes {MAX_CONTROL_LINE}'
-        )
+        raise line_too_long(line)
 
 
 def _event(line: bytes) -> Event | None:

@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from natsev import BufferFullError, DisconnectedError, MaxPayloadError, NatsError
-from natsev.wire.frames import LARGE
-from natsev.wire.pure import MAX_CONTROL_LINE, MOST_CHECKED
+from natsev.wire.pure import MOST_CHECKED
+from natsev.wire.shared import LARGE, MAX_CONTROL_LINE
 
 
 def test_frames(driver):
@@ -339,3 +339,12 @@ def test_no_more_pieces_than_sendmsg_takes(driver):
     pieces = driver.wire.output(10**9)
     assert 300 < len(pieces) <= 1024
     assert len(driver.take()) == 2000 * (LARGE + len(b'PUB a 16384\r\n\r\n'))
+
+
+@pytest.mark.parametrize('size', [-1, 15])
+def test_more_cannot_be_sent_than_there_was(driver, size):
+    driver.wire.publish('a')
+    assert driver.wire.pending == len(b'PUB a 0\r\n\r\n') == 11
+    with pytest.raises(ValueError, match='bytes sent, but 11 were pending'):
+        driver.wire.sent(size)
+    assert driver.take() == b'PUB a 0\r\n\r\n'
