@@ -135,11 +135,11 @@ def own_server(start_server: Callable[..., Server]) -> Server:
 
 @pytest.fixture
 def proxy() -> Iterator[Callable[..., Proxy]]:
-    """``proxy(server)``: a ``Proxy`` on a TCP port of its own."""
+    """``proxy(server)``: a ``Proxy`` on a TCP port of its own; *port*: to another listener."""
     proxies: list[Proxy] = []
 
-    def proxy(server: Server, path: Path | None = None) -> Proxy:
-        proxies.append(Proxy((server.host, server.port), path))
+    def proxy(server: Server, path: Path | None = None, port: int | None = None) -> Proxy:
+        proxies.append(Proxy((server.host, port or server.port), path))
         return proxies[-1]
 
     yield proxy
