@@ -46,6 +46,7 @@ need match text.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
@@ -92,7 +93,9 @@ class AuthenticationError(ServerError):
     """The server does not accept our credentials (any more).
 
     Attributes:
-        reason: ``'violation'``, ``'expired'``, ``'revoked'`` or ``'timeout'``.
+        reason: ``'violation'``, ``'expired'``, ``'revoked'`` or ``'timeout'``, or
+            ``'credentials'`` where we could not say who we are: a file was not readable, a
+            callback raised.
     """
 
     def __init__(self, description: str, reason: str = 'violation') -> None:
@@ -116,6 +119,29 @@ class PermissionsError(ServerError):
         self.operation = operation
         self.subject = subject
         self.queue = queue
+
+
+_PERMISSIONS = re.compile(
+    r'permissions violation for (publish|subscription) to "([^"]*)"(?: using queue "([^"]*)")?',
+    re.IGNORECASE,
+)
+
+
+def server_error(text: str) -> ServerError:
+    """Return the error for the text of an ``-ERR``."""
+    lower = text.lower()
+    found = _PERMISSIONS.search(text)
+    if found is not None:
+        return PermissionsError(text, found[1].lower(), found[2], found[3])
+    if 'authentication expired' in lower:
+        return AuthenticationError(text, 'expired')
+    if 'authentication revoked' in lower:
+        return AuthenticationError(text, 'revoked')
+    if 'authentication timeout' in lower:
+        return AuthenticationError(text, 'timeout')
+    if 'authorization violation' in lower or 'authentication' in lower:
+        return AuthenticationError(text, 'violation')
+    return ServerError(text)
 
 
 class DisconnectedError(NatsError):

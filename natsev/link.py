@@ -15,6 +15,7 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol
 
 from .connection import Connection
@@ -25,6 +26,9 @@ from .pool import Member, Pool
 from .wire import Request, Wire
 
 _log = logging.getLogger('natsev')
+
+# A connection that stood so many seconds, or brought a message, was one.
+_PROVED_AFTER = 1.0
 
 
 class State(enum.Enum):
@@ -64,6 +68,9 @@ class Client(Protocol):
     def link_info(self, info: dict[str, Any]) -> None:
         """An INFO came."""
 
+    def callback_raised(self, exc: Exception) -> None:
+        """One of the user's callbacks raised."""
+
 
 PongCallback = Callable[[NatsError | None], None]
 
@@ -82,6 +89,7 @@ class Link:
         self.state = State.IDLE
         self.info: dict[str, Any] = {}
         self.reconnects = 0
+        self.callback_raised = client.callback_raised
         self._port = port
         self._wire = wire
         self._options = options
@@ -91,6 +99,8 @@ class Link:
         self._member: Member | None = None
         self._was_connected = False
         self._closing = False
+        self._ready_at = 0.0
+        self._msgs_in = 0
         self._reported: NatsError | None = None
         self._last_error: NatsError | None = None
         self._lame_duck = False
@@ -149,9 +159,9 @@ class Link:
     # What the connection tells.
 
     def connection_ready(self, connection: Connection) -> None:
-        assert self._member is not None
-        self._member.failures = self._member.refusals = 0
         wire, first = self._wire, not self._was_connected
+        self._ready_at = monotonic()
+        self._msgs_in = wire.msgs_in
         self.state = State.CONNECTED
         self._was_connected = True
         self._reported = None
@@ -198,13 +208,11 @@ class Link:
         self._lame_duck = False
         was_up = self.state is State.CONNECTED
         self.state = State.WAITING
+        self._judge(was_up and self._proved_useful(), err)
         if was_up:
             self._went_down(err)
-        elif self._member is not None:
-            self._member.failures += 1
+        else:
             _log.info('cannot connect to %s: %s', connection.address, err)
-        if isinstance(err, AuthenticationError) and self._member is not None:
-            self._member.refusals += 1
         if self.state is not State.WAITING:
             return  # a callback closed or opened the client
         if self._closing:
@@ -215,6 +223,22 @@ class Link:
             self._attempt_later()
         else:
             self._finish(err)
+
+    def _proved_useful(self) -> bool:
+        """Was it more than a server that accepts us and hangs up?"""
+        return self._wire.msgs_in != self._msgs_in or monotonic() - self._ready_at > _PROVED_AFTER
+
+    def _judge(self, useful: bool, err: NatsError) -> None:
+        member = self._member
+        if member is None:
+            return
+        if useful:
+            member.failures = member.refusals = 0
+            return
+        member.failures += 1
+        # A file we could not read, or a slow network, says nothing about the server's opinion.
+        if isinstance(err, AuthenticationError) and err.reason not in ('credentials', 'timeout'):
+            member.refusals += 1
 
     def _went_down(self, err: NatsError) -> None:
         wire = self._wire

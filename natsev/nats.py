@@ -12,7 +12,7 @@ from os import PathLike
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from . import address, options
+from . import address, credentials, options
 from .callbacks import arity
 from .calls import Call, Handle
 from .errors import (
@@ -108,7 +108,7 @@ class Nats:
         loop = keywords.pop('loop', None)
         self._options = options.parse(keywords)
         self.port = port_for(loop)
-        self._wire = Wire(self._output_ready, self._callback_raised)
+        self._wire = Wire(self._output_ready, self.callback_raised)
         self._wire.inbox = f'{self._options.inbox_prefix}.{next_nuid()}.'
         self._link = Link(self.port, self._wire, self._options, self)
         self._timeouts = Timeouts(self.port, self._wire.requests, self._expired)
@@ -195,6 +195,62 @@ class Nats:
     def reconnect_now(self) -> None:
         """Leave the present server, or stop waiting, and connect to the next one at once."""
         self._link.reconnect_now()
+
+    # Who we are, and how the connection is secured: from the next connection on.
+
+    def creds_file(self, path: str | PathLike[str] | None) -> None:
+        """Authenticate with a ``.creds`` file, which is read at each connect; None: no more.
+
+        Raises:
+            MissingExtraError: ``natsev[nkeys]`` is not installed.
+            ValueError: it cannot be read, or holds no user JWT and seed.
+        """
+        self._options.set('creds_file', path)
+
+    def nkey_seed(self, seed: str | bytes | None) -> None:
+        """Authenticate with a user's nkey seed, ``SU...``; None: no more.
+
+        Raises:
+            MissingExtraError: ``natsev[nkeys]`` is not installed.
+            ValueError: it is no seed of a user.
+        """
+        self._options.set('nkey_seed', seed)
+
+    def jwt(self, token: str | None) -> None:
+        """Authenticate with a user JWT, and the seed of ``nkey_seed``; None: no more."""
+        self._options.set('jwt', token)
+
+    def tls(
+        self,
+        enable: bool,
+        ca_file: str | PathLike[str] | None = None,
+        skip_verify: bool = False,
+    ) -> None:
+        """Switch TLS on or off; also off, it is used where the server or its URL asks for it.
+
+        Args:
+            enable: whether a server without TLS is refused.
+            ca_file: PEM file of the certificates that we trust; None: those of the system.
+            skip_verify: take any certificate: safe from listeners, not from impostors.
+
+        Raises:
+            ValueError: *ca_file* is not what it should be.
+        """
+        self._options.set_tls(enable, ca_file, skip_verify)
+
+    @staticmethod
+    def nkey_generate_user_seed() -> str:
+        """Return a new nkey seed for a user, ``SU...``. It needs ``natsev[nkeys]``."""
+        return credentials.new_user_seed()
+
+    @staticmethod
+    def nkey_public_from_seed(seed: str | bytes) -> str:
+        """Return the public key, ``U...``, of a user's nkey seed. It needs ``natsev[nkeys]``.
+
+        Raises:
+            TypeError, ValueError: it is no seed of a user.
+        """
+        return credentials.public_key(options.seed('seed', seed))
 
     def set_servers(self, urls: Iterable[str]) -> None:
         """Take *urls* as the pool of servers from the next attempt on."""
@@ -632,13 +688,20 @@ class Nats:
             _log.error('%s', err)
 
     def run_callback(self, callback: AnyCallback, *args: Any) -> None:
-        """Call a user's callback; what it raises is logged and handed to ``on_exception``."""
+        """Call a user's callback; what it raises is logged and handed to ``on_exception``.
+
+        KeyboardInterrupt and its like leave the loop in its next turn, when what we are in the
+        middle of has been brought to its end.
+        """
         try:
             callback(*args)
         except Exception as exc:
-            self._callback_raised(exc)
+            self.callback_raised(exc)
+        except BaseException as exc:
+            self.port.call_soon(_raise, exc)
 
-    def _callback_raised(self, exc: BaseException) -> None:
+    def callback_raised(self, exc: Exception) -> None:
+        """Log what a user's callback raised, and hand it to ``on_exception``."""
         _log.error('a callback raised %s', type(exc).__name__, exc_info=exc)
         callback = self._options.callbacks.get('on_exception')
         if callback is not None:
@@ -646,6 +709,8 @@ class Nats:
                 callback(*(exc,)[: arity(callback, 1)])
             except Exception as again:
                 _log.error('on_exception raised %s', type(again).__name__, exc_info=again)
+            except BaseException as again:
+                self.port.call_soon(_raise, again)
 
     # For the layers above, and for other threads.
 
@@ -733,6 +798,10 @@ class Nats:
     sub = subscribe
     unsub = unsubscribe
     req = request
+
+
+def _raise(exc: BaseException) -> None:
+    raise exc
 
 
 def _check_timeout(ms: Any) -> float:
