@@ -46,3 +46,16 @@ html_theme_options = {
         'color-brand-content': '#6fd0b6',
     },
 }
+
+
+def _programs_in_modules(app, what, name, obj, options, lines):
+    """Show what a module's docstring indents, a program or a drawing, as it stands."""
+    if what == 'module':
+        for at in range(len(lines) - 1, 0, -1):
+            if lines[at].startswith('    ') and not lines[at - 1].strip():
+                lines[at:at] = ['::', '']
+
+
+def setup(app):
+    """Tell Sphinx about the above."""
+    app.connect('autodoc-process-docstring', _programs_in_modules)
