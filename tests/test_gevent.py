@@ -469,7 +469,7 @@ def test_waiting_for_jetstream(server, unique):
             wait(js.stream_info, '{unique}')
         except StreamNotFoundError as error:
             print(error.code)
-        wait(js.stream_create, {{'name': '{unique}', 'subjects': ['{unique}'], 'storage': 'memory'}})
+        wait(js.stream_create, {{'name': '{unique}', 'storage': 'memory'}})
         print(wait(js.js_publish, '{unique}', b'one')['seq'])
         print(wait(js.stream_info, '{unique}')['state']['messages'])
         print(wait(js.stream_info, '{unique}', {{'subjects_filter': '>'}})['state']['num_subjects'])
