@@ -43,8 +43,7 @@ MAY_IMPORT = {
     'opening': 'address errors jobs loop options streams tls websocket',
     'transport': 'loop streams',
     'auth': 'address credentials errors options',
-    'connection': LEAVES
-    + ' address auth dialer loop opening options streams tls transport wire',
+    'connection': LEAVES + ' address auth dialer loop opening options streams tls transport wire',
     # the client
     'calls': 'callbacks errors loop',
     'timeouts': 'loop',
@@ -53,7 +52,7 @@ MAY_IMPORT = {
     # on top of it
     'jetstream': LEAVES + ' calls loop nats timeouts wire',
     'kv': LEAVES + ' calls jetstream',
-    'objectstore': LEAVES + ' calls jetstream loop',
+    'objectstore': LEAVES + ' calls jetstream loop nats',
     'gevent': LEAVES + ' ev loop',
     'server': 'errors',
 }

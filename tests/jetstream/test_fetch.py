@@ -139,9 +139,7 @@ def test_silence_without_heartbeats(run, own_server, connect, make_stream, consu
 
 
 @pytest.mark.parametrize('reconnect', [True, False])
-def test_the_connection_is_lost(
-    run, own_server, connect, make_stream, consumer, proxy, reconnect
-):
+def test_the_connection_is_lost(run, own_server, connect, make_stream, consumer, proxy, reconnect):
     between = proxy(own_server)
     options = {'reconnect': reconnect, 'reconnect_delay': 10, 'on_error': lambda err: None}
     js = JetStream(nats=connect(port=between.port, **options))
