@@ -526,7 +526,7 @@ class Wire:
                 self._begin_large(_LargeMessage(sid, subject, reply, headers, stop - body), body)
             return False
         if self._buffer[stop : stop + 2] != b'\r\n':
-            self._fail('message without its line end', b'%b %b' % (subject, sid))
+            self._fail('message without its line end', subject)
         self._start = stop + 2
         self._deliver(sid, subject, reply, headers, self._view[body:stop])
         return True
@@ -544,7 +544,7 @@ class Wire:
         if self._end - self._start < 2:
             return False
         if self._buffer[self._start : self._start + 2] != b'\r\n':
-            self._fail('message without its line end', b'%b %b' % (large.subject, large.sid))
+            self._fail('message without its line end', large.subject)
         self._start += 2
         self._large = None
         self._deliver(large.sid, large.subject, large.reply, large.headers, large.view)
