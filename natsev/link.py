@@ -27,6 +27,9 @@ from .wire import Request, Wire
 
 _log = logging.getLogger('natsev')
 
+# Seconds that the last answers of a server that shuts down may take, and between looks at them.
+_LEAVE_WITHIN = 2.0
+_LOOK_EVERY = 0.02
 # A connection that stood so many seconds, or brought a message, was one.
 _PROVED_AFTER = 1.0
 
@@ -108,6 +111,8 @@ class Link:
         self._pings: deque[tuple[int, PongCallback | None]] = deque()
         self._delay = port.timer(self._attempt)
         self._close_timer = port.timer(self._close_now)
+        self._leaving = port.timer(self._leave_when_answered)
+        self._leave_by = 0.0
         wire.max_output = options.reconnect_buffer_size
 
     # Opening.
@@ -206,10 +211,13 @@ class Link:
         self._connection = None
         self._last_error = err
         self._lame_duck = False
+        self._leaving.stop()
         was_up = self.state is State.CONNECTED
         self.state = State.WAITING
         self._judge(was_up and self._proved_useful(), err)
         if was_up:
+            assert self._member is not None
+            self._pool.put_last(self._member)
             self._went_down(err)
         else:
             _log.info('cannot connect to %s: %s', connection.address, err)
@@ -252,22 +260,34 @@ class Link:
 
     def _discover(self, info: dict[str, Any]) -> None:
         urls = info.get('connect_urls')
-        if self._options.ignore_discovered or not isinstance(urls, list) or self._member is None:
+        member = self._member
+        if self._options.ignore_discovered or not isinstance(urls, list) or member is None:
             return
-        scheme = self._member.address.scheme
-        if scheme in ('ws', 'wss', 'unix'):  # these URLs are of the servers' TCP ports
-            return
-        new = self._pool.discover(urls, scheme)
+        new = self._pool.discover(urls, member) if member.address.host else []
         if new:
             self._client.emit('on_discovered_servers', new)
 
-    def _leave_lame_duck(self) -> None:
-        if self._options.reconnect and len(self._pool) > 1 and not self._closing:
-            self._port.call_soon(self._leave_if_connected)
+    # A server that is about to shut down: we hold back what is new, wait for the answers to what
+    # was sent, and go on at another server, so that no call is lost.
 
-    def _leave_if_connected(self) -> None:
-        if self.state is State.CONNECTED and self._lame_duck:
-            self.reconnect_now()
+    def _leave_lame_duck(self) -> None:
+        if self._options.reconnect and len(self._pool) > 1 and self.state is State.CONNECTED:
+            self._wire.live = False
+            self._leave_by = monotonic() + _LEAVE_WITHIN
+            self._leaving.start(0.0, _LOOK_EVERY)
+
+    def _leave_when_answered(self) -> None:
+        if self._awaits_answers() and monotonic() < self._leave_by:
+            return
+        self._leaving.stop()
+        self.reconnect_now()
+
+    def _awaits_answers(self) -> bool:
+        sent = self._wire.frames_sent
+        return any(frame <= sent for frame, callback in self._pings if callback is not None) or any(
+            not request.multi and request.frame <= sent
+            for request in self._wire.requests.values()
+        )
 
     # Pings.
 
@@ -339,6 +359,7 @@ class Link:
         self._closing = False
         self._delay.stop()
         self._close_timer.stop()
+        self._leaving.stop()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
