@@ -12,7 +12,7 @@ from . import native
 from .address import Address
 from .jobs import Job
 from .loop import WRITE, Port, Watcher
-from .resolver import Found, resolve
+from .resolver import Found, look_up, resolve
 
 # Seconds after which the next address of a name is tried as well (RFC 8305).
 _NEXT_AFTER = 0.25
@@ -66,8 +66,16 @@ class Dialer:
         address = self._address
         if address.scheme == 'unix':
             self._found([(socket.AF_UNIX, address.path)], None)
+        elif address.is_ip:
+            self._look_up()
         else:
             self._job = resolve(self._port, address.host, address.port, self._found)
+
+    def _look_up(self) -> None:
+        try:
+            self._found(look_up(self._address.host, self._address.port), None)
+        except OSError as err:  # an IPv6 zone that is not there
+            self._found(None, err)
 
     def _found(self, found: Found | None, err: Exception | None) -> None:
         self._job = None
@@ -85,7 +93,11 @@ class Dialer:
                     self._finish(None, self._last)
                 return
             family, target = self._candidates.pop(0)
-            sock = native.socket(family, socket.SOCK_STREAM)
+            try:
+                sock = native.socket(family, socket.SOCK_STREAM)
+            except OSError as err:  # no descriptor is left, or the family is not there
+                self._last = err
+                continue
             sock.setblocking(False)
             try:
                 code = sock.connect_ex(target)

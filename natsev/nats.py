@@ -16,9 +16,9 @@ from . import address, credentials, options
 from .callbacks import arity
 from .calls import Call, Handle
 from .errors import (
-    BufferFullError,
     Cancelled,
     DisconnectedError,
+    MaxPayloadError,
     NatsError,
     RequestTimeout,
 )
@@ -150,7 +150,9 @@ class Nats:
 
     def _connect(self, servers: list[address.Address]) -> None:
         if self._link.state not in (State.IDLE, State.CLOSED):
-            raise RuntimeError('already connected, or connecting: disconnect() first')
+            raise RuntimeError(
+                'already connected, or connecting: disconnect() first, connect() in on_close'
+            )
         self._options.servers = servers
         if self._link.state is State.CLOSED:
             self._wakeup = self.port.wakeup(self._run_thread_calls, keep=False)
@@ -393,7 +395,9 @@ class Nats:
         request = PendingRequest(self, cb, arity(cb, 3))
         try:
             self._wire.request(request, subject, payload, headers)
-        except (BufferFullError, DisconnectedError) as err:
+        except MaxPayloadError:
+            raise
+        except NatsError as err:
             call = Call(self, cb, 3)
             call.fail_later(err)
             return call
@@ -766,7 +770,8 @@ class Nats:
         """For the link: the connection stands."""
         self.emit('on_connect' if first else 'on_reconnect')
         for listener in list(self._listeners):
-            listener.connected()
+            if self.is_connected():  # a callback may have ended it
+                listener.connected()
 
     def link_down(self, err: NatsError) -> None:
         """For the link: the connection was lost; another one is on its way."""
@@ -778,13 +783,16 @@ class Nats:
         for request in requests:
             self._end_request(request, DisconnectedError(str(err)))
 
-    def link_closed(self, err: NatsError) -> None:
-        """For the link: it is closed for good; leave the loop."""
+    def link_closed(self, requests: list[Request], err: NatsError) -> None:
+        """For the link: it is closed for good, *requests* with it; leave the loop."""
+        # Before any callback: one of them may connect again.
         self._timeouts.close()
         self._wakeup.close()
         listeners, self._listeners = self._listeners, []
+        self.link_lost(requests, err)
         for listener in listeners:
             listener.closed(err)
+        self._run_thread_calls()
 
     def link_info(self, info: dict[str, Any]) -> None:
         """For the link: an INFO came."""

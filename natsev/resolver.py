@@ -29,9 +29,10 @@ def resolve(
     Returns:
         The job, to cancel.
     """
-    return Job(port, lambda: _look_up(host, tcp_port), done)
+    return Job(port, lambda: look_up(host, tcp_port), done)
 
 
-def _look_up(host: str, tcp_port: int) -> Found:
+def look_up(host: str, tcp_port: int) -> Found:
+    """Look *host* up, blocking the thread; an IP address does not block."""
     found = native.getaddrinfo(host, tcp_port, 0, socket.SOCK_STREAM)
     return [(family, target) for family, _, _, _, target in found]

@@ -53,6 +53,7 @@ import pytest
 from natsev import BucketNotFoundError, DisconnectedError, Nats, ev, wire_implementation
 from natsev.nuid import next_nuid
 from natsev.server import Server, find_server
+from tests.cluster import Cluster
 from tests.peers import COMMANDS, Peer, lacking
 from tests.proxy import Proxy
 from tests.running import ErrorGuard, Run
@@ -131,6 +132,20 @@ def start_server() -> Iterator[Callable[..., Server]]:
 def own_server(start_server: Callable[..., Server]) -> Server:
     """A server of this test's own: ``kill()``, ``restart()`` and ``stop()`` as you like."""
     return start_server()
+
+
+@pytest.fixture
+def start_cluster() -> Iterator[Callable[..., Cluster]]:
+    """``start_cluster(**options)``: a started ``Cluster`` of this test's own."""
+    clusters: list[Cluster] = []
+
+    def start_cluster(**options: Any) -> Cluster:
+        clusters.append(Cluster(**options))
+        return clusters[-1].start()
+
+    yield start_cluster
+    for cluster in clusters:
+        cluster.stop()
 
 
 @pytest.fixture
