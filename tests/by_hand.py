@@ -6,12 +6,14 @@ import hashlib
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from typing import Any
 
 from natsev import JetStream
 from tests.running import Run
 
 ROLLUP = {'Nats-Rollup': 'sub'}
+_SECONDS = 10
 
 
 def token(name: str) -> str:
@@ -126,13 +128,22 @@ class ByHand:
         return self._subjects('M')
 
     def check_no_orphans(self) -> None:
-        """Fail where there are chunks that no meta names, or a meta without all its chunks."""
+        """Fail where there are chunks that no meta names, or a meta without all its chunks.
+
+        Nobody waits for the purge of what was replaced, so it may be a moment until all is right.
+        """
+        deadline = monotonic() + _SECONDS
+        while self.stored_chunks() != self._named_chunks() and monotonic() < deadline:
+            self._run.turns()
+        assert self.stored_chunks() == self._named_chunks()
+
+    def _named_chunks(self) -> dict[str, int]:
         named = {}
         for spelling in self.stored_metas():
             body = self.body('', spelling)
             if not body.get('deleted') and body['chunks']:
                 named[body['nuid']] = body['chunks']
-        assert self.stored_chunks() == named
+        return named
 
     def _subjects(self, group: str) -> dict[str, int]:
         prefix = f'$O.{self.bucket}.{group}.'

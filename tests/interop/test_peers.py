@@ -161,7 +161,7 @@ def test_overwriting_leaves_no_chunks(do, store, by_hand, peer):
     peer.put(store.bucket, 'a', DATA[:1500], chunk_size=1000)
     by_hand.check_no_orphans()
     info = do(store.put, 'a', DATA, chunk_size=500)
-    by_hand.check_no_orphans()
+    by_hand.check_no_orphans()  # the old ones are purged while nobody waits
     assert by_hand.stored_chunks() == {info['nuid']: 5}
     assert peer.get(store.bucket, 'a') == DATA
 
