@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 
@@ -193,7 +194,7 @@ def test_buckets(do, store, by_hand, check, bucket):
 
 
 @pytest.mark.parametrize(
-    ('headers', 'read'),
+    'headers, read',
     [
         (..., {}),
         (None, {}),
@@ -593,7 +594,7 @@ def test_a_link_to_another_bucket(run, do, js, store, by_hand, unique):
     'chain', ['aa', 'aba', 'abca', ''.join(map(chr, range(0x4E00, 0x4E64)))], ids=ascii
 )
 def test_links_that_lead_nowhere(run, store, by_hand, chain):
-    for name, target in zip(chain, chain[1:], strict=False):
+    for name, target in pairwise(chain):
         link(by_hand, name, target)
     _, err, _ = run.call(store.get, chain[0])
     assert isinstance(err, LinkError)
