@@ -305,8 +305,7 @@ class Link:
     def _awaits_answers(self) -> bool:
         sent = self._wire.frames_sent
         return any(frame <= sent for frame, callback in self._pings if callback is not None) or any(
-            not request.multi and request.frame <= sent
-            for request in self._wire.requests.values()
+            not request.multi and request.frame <= sent for request in self._wire.requests.values()
         )
 
     # Pings.

@@ -48,7 +48,10 @@ MAY_IMPORT = {
     'calls': 'callbacks errors loop',
     'timeouts': 'loop',
     'link': 'connection errors loop options pool wire',
-    'nats': LEAVES + ' address calls credentials link loop options timeouts wire',
+    'gathering': 'callbacks calls errors headers loop wire',
+    'pausing': 'callbacks calls errors wire',
+    'settings': 'callbacks credentials errors loop options',
+    'nats': LEAVES + ' address calls gathering link loop options pausing settings timeouts wire',
     # on top of it
     'jetstream': LEAVES + ' calls loop nats timeouts wire',
     'kv': LEAVES + ' calls jetstream',
