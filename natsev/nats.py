@@ -5,6 +5,8 @@ Mirrors EV::Nats. Protocol: https://docs.nats.io/reference/reference-protocols/n
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
@@ -17,6 +19,7 @@ from .calls import Call, Handle
 from .errors import (
     Cancelled,
     DisconnectedError,
+    ForkedError,
     MaxPayloadError,
     NatsError,
     RequestTimeout,
@@ -116,6 +119,7 @@ class Nats(Settings):
         self._slow = False
         self._thread_calls: deque[tuple[AnyCallback, tuple[Any, ...]]] = deque()
         self._wakeup = self.port.wakeup(self._run_thread_calls, keep=False)
+        _clients.add(self)
         if self._options.servers:
             self._link.open()
 
@@ -147,6 +151,7 @@ class Nats(Settings):
         self._connect([address.unix(path)])
 
     def _connect(self, servers: list[address.Address]) -> None:
+        self._refuses()
         if self._link.state not in (State.IDLE, State.CLOSED):
             raise RuntimeError(
                 'already connected, or connecting: disconnect() first, connect() in on_close'
@@ -162,6 +167,7 @@ class Nats(Settings):
         Pending calls end with ``"disconnected"``; then ``on_disconnect(None)`` and ``on_close()``
         are called, and natsev has no watcher on the loop any more.
         """
+        self._refuses()
         self._link.close()
 
     def is_connected(self) -> bool:
@@ -194,6 +200,7 @@ class Nats(Settings):
 
     def reconnect_now(self) -> None:
         """Leave the present server, or stop waiting, and connect to the next one at once."""
+        self._refuses()
         self._link.reconnect_now()
 
     def set_servers(self, urls: Iterable[str]) -> None:
@@ -367,7 +374,7 @@ class Nats(Settings):
         request = PendingRequest(self, cb, arity(cb, 3))
         try:
             self._wire.request(request, subject, payload, headers)
-        except MaxPayloadError:
+        except (ForkedError, MaxPayloadError):
             raise
         except NatsError as err:
             call = Call(self, cb, 3)
@@ -423,7 +430,7 @@ class Nats(Settings):
             self._wire.request(gathering, subject, payload, headers)
         except NatsError as err:
             gathering.fail_later(err)
-            if isinstance(err, MaxPayloadError):
+            if isinstance(err, ForkedError | MaxPayloadError):
                 raise
         return gathering
 
@@ -498,7 +505,7 @@ class Nats(Settings):
         passed: int = 1,
     ) -> Call:
         call = Call(self, cb, passed, passed - 1)
-        if self._wire.refused is not None:
+        if self._refuses():
             call.fail_later(DisconnectedError('closed'))
             return call
 
@@ -521,7 +528,7 @@ class Nats(Settings):
             RequestTimeout, DisconnectedError, Cancelled.
         """
         call = Call(self, cb, 1, 0)
-        if self._wire.refused is not None or self._link.state is State.IDLE:
+        if self._refuses() or self._link.state is State.IDLE:
             call.fail_later(DisconnectedError('closed'))
             return call
         if timeout is not None:
@@ -645,6 +652,7 @@ class Nats(Settings):
             DisconnectedError: the client is closed.
         """
         if self._link.state is State.CLOSED:
+            self._refuses()
             raise DisconnectedError('closed')
         self._thread_calls.append((fn, args))
         self._wakeup.send()
@@ -663,8 +671,23 @@ class Nats(Settings):
         self._listeners = [other for other in self._listeners if other is not listener]
 
     def _check_open(self) -> None:
-        if self._wire.refused is not None:
+        if self._refuses():
             raise DisconnectedError('closed')
+
+    def _refuses(self) -> bool:
+        """Is the client closed? In a forked process there is no client."""
+        refused = self._wire.refused
+        if isinstance(refused, ForkedError):
+            raise ForkedError()
+        return refused is not None
+
+    def _abandon(self) -> None:
+        """We are the copy in a forked process: the parent's connection stays the parent's."""
+        self._link.abandon()
+        self._timeouts.close()
+        self._wakeup.close()
+        self._listeners = []
+        self._thread_calls.clear()
 
     def _options_changed(self) -> None:
         self._link.options_changed()
@@ -721,6 +744,17 @@ class Nats(Settings):
     sub = subscribe
     unsub = unsubscribe
     req = request
+
+
+_clients: weakref.WeakSet[Nats] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for client in list(_clients):
+        client._abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _check_number(name: str, value: Any) -> None:
