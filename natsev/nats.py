@@ -32,6 +32,7 @@ from .nuid import next_nuid
 from .options import MIB, NatsOptions
 from .pausing import Pausing
 from .settings import AnyCallback, Settings
+from .threads import ThreadGuard, debugging
 from .timeouts import Timeouts
 from .wire import Request, Wire
 
@@ -120,6 +121,8 @@ class Nats(Settings):
         self._thread_calls: deque[tuple[AnyCallback, tuple[Any, ...]]] = deque()
         self._wakeup = self.port.wakeup(self._run_thread_calls, keep=False)
         _clients.add(self)
+        if debugging():
+            ThreadGuard(self)
         if self._options.servers:
             self._link.open()
 
