@@ -195,6 +195,10 @@ typedef struct {
 
 extern PyType_Spec request_spec, wire_spec;
 
+/* -- Headers (_speedups_headers.c) */
+
+PyObject *encode_headers(State *state, PyObject *headers); /* bytes */
+
 /* -- Publishing (_speedups_publish.c) */
 
 /* A payload or a block of headers, while a call looks at it. */

@@ -178,7 +178,7 @@ int
 headers_data(Wire *self, PyObject *headers, Data *data)
 {
     memset(data, 0, sizeof(*data));
-    return hold_bytes(data, PyObject_CallOneArg(self->state->encode_headers, headers));
+    return hold_bytes(data, encode_headers(self->state, headers));
 }
 
 /* -- Frames */
