@@ -314,6 +314,8 @@ class Wire:
             subscription.nargs = nargs
 
     def _user_subscription(self, sid: int) -> _Subscription | None:
+        if not isinstance(sid, int):
+            raise TypeError(f'sid must be int, not {type(sid).__name__}')
         key = b'%d' % sid
         return None if key == self._inbox_sid else self._subscriptions.get(key)
 

@@ -99,16 +99,16 @@ def everything(twin):
 
 
 def test_nothing_is_leaked(twin):
-    def rounds(count):
-        for _ in range(count):
+    def grown():
+        gc.collect()
+        before = sys.getallocatedblocks()
+        for _ in range(20):
             everything(twin)
         gc.collect()
-        return sys.getallocatedblocks()
+        return sys.getallocatedblocks() - before
 
-    rounds(5)
-    before = rounds(5)
-    # One leaked object a round would be 30; caches of the interpreter move by a few.
-    assert rounds(30) - before < 25
+    # The interpreter's caches grow now and then; what is leaked grows by 20 each time.
+    assert min(grown() for _ in range(6)) < 15
 
 
 @pytest.mark.parametrize('through', ['subscription', 'request', 'on_output', 'error'])
@@ -197,13 +197,12 @@ def test_destructors_may_use_the_wire(twin):
     assert driver.raised == []
 
 
-def test_without_memory(twin):
+def test_without_memory(compiled):
     """Each allocation fails in turn: MemoryError, and the wire is in order afterwards."""
     if importlib.util.find_spec('_testcapi') is None:
         pytest.skip('this interpreter has no _testcapi')
-    name = twin.__name__
     done = subprocess.run(
-        [sys.executable, '-X', 'faulthandler', '-m', 'tests.wire.without_memory', name],
+        [sys.executable, '-X', 'faulthandler', '-m', 'tests.wire.without_memory'],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
