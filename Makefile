@@ -72,7 +72,8 @@ bench: $(INSTALLED)  ## compare with other clients, on one server in one run
 bench-quick: $(INSTALLED) $(SERVERS) $(NODE)  ## the same in a minute or so
 	$(BIN)/python -m bench --quick
 
-docs: $(INSTALLED)  ## run the examples of the documentation
+docs: $(INSTALLED)  ## build the documentation into build/docs, and run its examples
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html docs build/docs
 	$(BIN)/python -m pytest tests/docs $(PYTEST_ARGS)
 
 dist: $(INSTALLED)  ## source archive and wheel, into dist/

@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from .credentials import Secret
+
 DEFAULT_PORT = 4222
 _DEFAULT_PORTS = {'nats': DEFAULT_PORT, 'tls': DEFAULT_PORT, 'ws': 80, 'wss': 443}
 
@@ -21,14 +23,17 @@ class Address:
         path: the socket's path for ``unix``, the request path for ``ws`` and ``wss``.
         user: user name or token of the URL, or None.
         password: password of the URL, or None.
+        tls_name: the name in the server's certificate where it is not the host: a server that was
+            discovered by its IP address is asked for the name of the one that told.
     """
 
     scheme: str
     host: str = ''
     port: int = 0
     path: str = ''
-    user: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    user: Secret | None = None
+    password: Secret | None = None
+    tls_name: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         if self.scheme == 'unix':
@@ -97,6 +102,10 @@ def parse(url: object) -> Address:
         address.host,
         address.port,
         path=parts.path if parts.scheme in ('ws', 'wss') else '',
-        user=unquote(parts.username) if parts.username is not None else None,
-        password=unquote(parts.password) if parts.password is not None else None,
+        user=_secret(parts.username),
+        password=_secret(parts.password),
     )
+
+
+def _secret(quoted: str | None) -> Secret | None:
+    return None if quoted is None else Secret(unquote(quoted))

@@ -1,50 +1,42 @@
-"""One connection's life: find the server, connect, shake hands, answer pings, end.
+"""One connection's life: reach the server, say who we are, answer pings, end.
 
-    resolving ──► connecting ──► handshake ──► ready ──► closed
-    (unix: straight to connecting; every state may go to closed)
+    dialing ──► opening ──► greeting ──► ready ──► closed      (every state may go to closed)
 
-The handshake: the server speaks first (INFO), TLS is put in between where asked for, we send
-CONNECT and a PING, and the PONG says that we are accepted. Whatever ends a connection goes through
-``_end``.
+Opening ends with the server's INFO. Then we send CONNECT and a PING, and the PONG says that we are
+accepted. Whatever ends a connection goes through ``_end``.
 Protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import re
 import socket
 from time import monotonic
 from typing import Any, Protocol
 
-from . import auth, native
+from . import auth
 from ._version import __version__
 from .address import Address
+from .dialer import Dialer
 from .errors import (
-    AuthenticationError,
     ConnectError,
     DisconnectedError,
     NatsError,
-    PermissionsError,
     ProtocolError,
     ServerError,
     StaleConnectionError,
+    server_error,
 )
-from .loop import WRITE, Port, Timer, Watcher
+from .loop import Port, Timer
+from .opening import Opening, parse_info_json
 from .options import Options
-from .resolver import Found, Resolver
-from .transport import Transport, tune
+from .streams import Plain, Stream
+from .tls import reason
+from .transport import Transport
 from .wire import YIELD, Err, Info, Ok, Ping, Pong, Wire
 
 # Seconds of dispatching in one turn before other watchers of the loop have theirs.
 _TURN = 0.002
-_CONNECTING = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EINTR})
-_PERMISSIONS = re.compile(
-    r'permissions violation for (publish|subscription) to "([^"]*)"(?: using queue "([^"]*)")?',
-    re.IGNORECASE,
-)
 # After these the server keeps the connection open.
 _NOT_FATAL = (
     'permissions violation',
@@ -73,6 +65,9 @@ class Owner(Protocol):
     def connection_ping(self) -> None:
         """It is time to send a PING."""
 
+    def callback_raised(self, exc: Exception) -> None:
+        """One of the user's callbacks raised."""
+
     def connection_ended(self, connection: Connection, err: NatsError) -> None:
         """The connection is gone, or never stood. Called once, unless ``close`` was called
         before."""
@@ -100,87 +95,52 @@ class Connection:
         self._options = options
         self._owner = owner
         self._transport: Transport | None = None
-        self._sock: socket.socket | None = None
-        self._connecting: Watcher | None = None
-        self._resolver: Resolver | None = None
-        self._candidates: Found = []
+        self._opening: Opening | None = None
         self._server_error: ServerError | None = None
-        self._greeted = False
         self._unanswered = 0
         self._resuming = False
         self._closed = False
+        self._secured = False
         self._timeout: Timer = port.timer(self._timed_out)
         self._pinger: Timer = port.timer(self._ping_due)
         if options.connect_timeout:
             self._timeout.start(options.connect_timeout / 1000)
-        port.call_soon(self._start)
+        self._dialer: Dialer | None = Dialer(port, address, options.keepalive, self._dialed)
 
-    # Finding and reaching the server.
+    # Reaching the server.
 
-    def _start(self) -> None:
-        if self._closed:
-            return
-        if self.address.scheme == 'unix':
-            self._candidates = [(socket.AF_UNIX, self.address.path)]
-            self._connect_next(None)
+    def _dialed(self, sock: socket.socket | None, err: Exception | None) -> None:
+        self._dialer = None
+        if sock is None:
+            assert err is not None
+            self._failed(err)
         else:
-            self._resolver = Resolver(
-                self._port, self.address.host, self.address.port, self._resolved
+            self._opening = Opening(
+                self._port, Plain(sock), self.address, self._options, self._opened, self._failed
             )
 
-    def _resolved(self, found: Found, err: OSError | None) -> None:
-        self._resolver = None
-        self._candidates = found
-        self._connect_next(err)
-
-    def _connect_next(self, err: OSError | None) -> None:
-        """Try the next of the addresses that the name has; *err* is what the last one gave."""
-        if not self._candidates:
-            reason = _reason(err) if err is not None else 'the name has no address'
-            self._end(
-                ConnectError(f'cannot connect to {self.address}: {reason}', str(self.address))
-            )
-            return
-        family, target = self._candidates.pop(0)
-        sock = native.socket(family, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        try:
-            code = sock.connect_ex(target)
-        except OSError as failed:  # a socket path that is too long, say
-            sock.close()
-            self._connect_next(failed)
-            return
-        if code == 0:
-            self._connected(sock)
-        elif code in _CONNECTING:
-            self._sock = sock
-            self._connecting = self._port.io(sock.fileno(), WRITE, self._connect_done)
-            self._connecting.start()
-        else:
-            sock.close()
-            self._connect_next(OSError(code, os.strerror(code)))
-
-    def _connect_done(self) -> None:
-        sock, self._sock = self._sock, None
-        assert sock is not None
-        self._stop_connecting()
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code == 0:
-            self._connected(sock)
-        else:
-            sock.close()
-            self._connect_next(OSError(code, os.strerror(code)))
-
-    def _stop_connecting(self) -> None:
-        if self._connecting is not None:
-            self._connecting.close()
-            self._connecting = None
-
-    def _connected(self, sock: socket.socket) -> None:
-        tune(sock, self._options.keepalive)
+    def _opened(self, stream: Stream, info: dict[str, Any], rest: bytes) -> None:
+        assert self._opening is not None
+        self._secured = self._opening.secured
+        self._opening = None
         self._transport = Transport(
-            self._port, sock, self._wire, self._process, self._hung_up, self._options.priority
+            self._port, stream, self._wire, self._process, self._hung_up, self._options.priority
         )
+        self._informed(info)
+        if not self._closed:
+            self._greet()
+        if rest and not self._closed:
+            self._wire.feed(rest)
+            self._process()
+
+    def _failed(self, exc: Exception) -> None:
+        if isinstance(exc, NatsError):
+            self._end(exc)
+            return
+        text = f'cannot connect to {self.address}: {reason(exc)}'
+        err = ConnectError(text, str(self.address))
+        err.__cause__ = exc
+        self._end(err)
 
     # What comes from the server.
 
@@ -223,7 +183,7 @@ class Connection:
     def _handle(self, event: Info | Err | Ping | Pong | Ok) -> None:
         match event:
             case Info(data):
-                self._informed(data)
+                self._informed(parse_info_json(data))
             case Ping():
                 self._write(b'PONG\r\n')
             case Pong():
@@ -239,19 +199,9 @@ class Connection:
         elif self._transport is not None:
             self._transport.write_first(frame)
 
-    def _informed(self, data: bytes) -> None:
-        try:
-            info = json.loads(data)
-        except (ValueError, RecursionError):
-            info = None
-        if not isinstance(info, dict):
-            self._end(ProtocolError('INFO is not a JSON object'))
-            return
+    def _informed(self, info: dict[str, Any]) -> None:
         self.info = info
         self._owner.connection_info(info)
-        if not (self._greeted or self._closed):
-            self._greeted = True
-            self._greet()
 
     def _greet(self) -> None:
         try:
@@ -274,17 +224,23 @@ class Connection:
             'protocol': 1,
             'lang': 'python-natsev',
             'version': __version__,
-            'tls_required': options.tls or self.address.scheme in ('tls', 'wss'),
+            'tls_required': self._secured,
         }
         if options.name is not None:
             connect['name'] = options.name
-        return connect | auth.connect_fields(options, self.address, self.info.get('nonce'))
+        nonce = self.info.get('nonce')
+        return connect | auth.connect_fields(
+            options,
+            self.address,
+            nonce if isinstance(nonce, str) else None,
+            self._owner.callback_raised,
+        )
 
     def _ponged(self) -> None:
         self._unanswered = 0
         if self.ready:
             self._owner.connection_pong()
-        elif self._greeted:
+        else:
             self._become_ready()
 
     def _become_ready(self) -> None:
@@ -345,20 +301,17 @@ class Connection:
     # The end.
 
     def _timed_out(self) -> None:
-        self._end(ConnectError(f'cannot connect to {self.address}: timeout', str(self.address)))
+        self._failed(OSError('timeout'))
 
     def _hung_up(self, err: Exception | None) -> None:
+        if err is None:
+            err = ConnectionError('the server closed the connection')
         if self._server_error is not None:
             self._end(self._server_error)
         elif self.ready:
-            self._end(
-                DisconnectedError(_reason(err) if err else 'the server closed the connection')
-            )
+            self._end(DisconnectedError(reason(err)))
         else:
-            reason = _reason(err) if err else 'the server closed the connection'
-            self._end(
-                ConnectError(f'cannot connect to {self.address}: {reason}', str(self.address))
-            )
+            self._failed(err)
 
     def _end(self, err: NatsError) -> None:
         if not self._closed:
@@ -371,35 +324,9 @@ class Connection:
         self.ready = False
         self._timeout.close()
         self._pinger.close()
-        self._stop_connecting()
-        if self._resolver is not None:
-            self._resolver.cancel()
-            self._resolver = None
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+        if self._dialer is not None:
+            self._dialer.cancel()
+        if self._opening is not None:
+            self._opening.cancel()
         if self._transport is not None:
             self._transport.close()
-
-
-def server_error(text: str) -> ServerError:
-    """Return the error for the text of an ``-ERR``."""
-    lower = text.lower()
-    found = _PERMISSIONS.search(text)
-    if found is not None:
-        return PermissionsError(text, found[1].lower(), found[2], found[3])
-    if 'authentication expired' in lower:
-        return AuthenticationError(text, 'expired')
-    if 'authentication revoked' in lower:
-        return AuthenticationError(text, 'revoked')
-    if 'authentication timeout' in lower:
-        return AuthenticationError(text, 'timeout')
-    if 'authorization violation' in lower or 'authentication' in lower:
-        return AuthenticationError(text, 'violation')
-    return ServerError(text)
-
-
-def _reason(err: BaseException) -> str:
-    if isinstance(err, OSError) and err.strerror:
-        return err.strerror.lower()
-    return str(err) or type(err).__name__

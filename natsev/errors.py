@@ -7,7 +7,8 @@
     │   ├── AuthenticationError      ... about who we are
     │   └── PermissionsError         ... about what we may publish or subscribe to
     ├── DisconnectedError            the connection was lost or closed first
-    │   └── StaleConnectionError     ... because the server stopped answering pings
+    │   ├── StaleConnectionError     ... because the server stopped answering pings
+    │   └── ForkedError              ... because it belongs to the process that forked this one
     ├── BufferFullError              the write or reconnect buffer is full
     ├── MaxPayloadError              larger than the server takes (also a ValueError)
     ├── SlowConsumerError            a subscription's pending limit was exceeded
@@ -46,6 +47,7 @@ need match text.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
@@ -92,7 +94,9 @@ class AuthenticationError(ServerError):
     """The server does not accept our credentials (any more).
 
     Attributes:
-        reason: ``'violation'``, ``'expired'``, ``'revoked'`` or ``'timeout'``.
+        reason: ``'violation'``, ``'expired'``, ``'revoked'`` or ``'timeout'``, or
+            ``'credentials'`` where we could not say who we are: a file was not readable, a
+            callback raised.
     """
 
     def __init__(self, description: str, reason: str = 'violation') -> None:
@@ -118,6 +122,29 @@ class PermissionsError(ServerError):
         self.queue = queue
 
 
+_PERMISSIONS = re.compile(
+    r'permissions violation for (publish|subscription) to "([^"]*)"(?: using queue "([^"]*)")?',
+    re.IGNORECASE,
+)
+
+
+def server_error(text: str) -> ServerError:
+    """Return the error for the text of an ``-ERR``."""
+    lower = text.lower()
+    found = _PERMISSIONS.search(text)
+    if found is not None:
+        return PermissionsError(text, found[1].lower(), found[2], found[3])
+    if 'authentication expired' in lower:
+        return AuthenticationError(text, 'expired')
+    if 'authentication revoked' in lower:
+        return AuthenticationError(text, 'revoked')
+    if 'authentication timeout' in lower:
+        return AuthenticationError(text, 'timeout')
+    if 'authorization violation' in lower or 'authentication' in lower:
+        return AuthenticationError(text, 'violation')
+    return ServerError(text)
+
+
 class DisconnectedError(NatsError):
     """The connection was lost or closed before the answer came.
 
@@ -136,6 +163,12 @@ class StaleConnectionError(DisconnectedError):
     """The server did not answer the last pings."""
 
     text = 'stale connection'
+
+
+class ForkedError(DisconnectedError):
+    """The client belongs to the process that forked this one; make a new one here."""
+
+    text = 'the client belongs to the parent process: make a new one after the fork'
 
 
 class BufferFullError(NatsError):

@@ -20,6 +20,8 @@ import gevent
 from gevent.event import AsyncResult
 
 from .errors import NatsError, RequestTimeout
+from .ev import hub
+from .loop import port_for
 
 
 class WaitTimeout(RequestTimeout, gevent.Timeout):
@@ -54,10 +56,9 @@ def wait(call: Callable[..., Any], *args: Any, timeout: float | None = None, **k
     Raises:
         NatsError: the call failed.
         WaitTimeout: no result within *timeout*.
-        RuntimeError: called in the hub, that is in a callback.
+        RuntimeError: called in the hub, that is in a callback; or the hub does not run the loop.
     """
-    if gevent.getcurrent() is gevent.get_hub():
-        raise RuntimeError('wait() in a callback would block the loop: spawn a greenlet for it')
+    _require_hub()
     answer: AsyncResult[tuple[Any, ...]] = AsyncResult()
 
     def callback(*results: Any) -> None:
@@ -77,6 +78,17 @@ def wait(call: Callable[..., Any], *args: Any, timeout: float | None = None, **k
         assert timeout is not None
         raise WaitTimeout(timeout)
     return _outcome(results)
+
+
+def _require_hub() -> None:
+    # Without a hub, clients have been put on the default loop. Mostly the hub runs just that.
+    if hub.find() is None and port_for() is not port_for(gevent.get_hub().loop):
+        raise RuntimeError(
+            'this thread had no hub when its clients were made, so they are on a loop that no hub '
+            'runs: call gevent.get_hub() first, or make them with loop=gevent.get_hub().loop'
+        )
+    if gevent.getcurrent() is gevent.get_hub():
+        raise RuntimeError('wait() in a callback would block the loop: spawn a greenlet for it')
 
 
 def _keyword(call: Callable[..., Any], given: int) -> str | None:

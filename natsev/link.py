@@ -15,16 +15,32 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol
 
 from .connection import Connection
-from .errors import AuthenticationError, DisconnectedError, MaxPayloadError, NatsError, ServerError
+from .errors import (
+    AuthenticationError,
+    DisconnectedError,
+    ForkedError,
+    MaxPayloadError,
+    NatsError,
+    ServerError,
+)
 from .loop import Port
 from .options import Options
 from .pool import Member, Pool
 from .wire import Request, Wire
 
 _log = logging.getLogger('natsev')
+
+# ms that closing may take where connect_timeout sets no limit.
+_CLOSE_WITHIN = 2000
+# Seconds that the last answers of a server that shuts down may take, and between looks at them.
+_LEAVE_WITHIN = 2.0
+_LOOK_EVERY = 0.02
+# A connection that stood so many seconds, or brought a message, was one.
+_PROVED_AFTER = 1.0
 
 
 class State(enum.Enum):
@@ -58,11 +74,14 @@ class Client(Protocol):
     def link_down(self, err: NatsError) -> None:
         """The connection was lost; another one is on its way."""
 
-    def link_closed(self, err: NatsError) -> None:
-        """The link is closed for good; everything of the client must leave the loop."""
+    def link_closed(self, requests: list[Request], err: NatsError) -> None:
+        """The link is closed for good, *requests* with it; leave the loop."""
 
     def link_info(self, info: dict[str, Any]) -> None:
         """An INFO came."""
+
+    def callback_raised(self, exc: Exception) -> None:
+        """One of the user's callbacks raised."""
 
 
 PongCallback = Callable[[NatsError | None], None]
@@ -82,6 +101,7 @@ class Link:
         self.state = State.IDLE
         self.info: dict[str, Any] = {}
         self.reconnects = 0
+        self.callback_raised = client.callback_raised
         self._port = port
         self._wire = wire
         self._options = options
@@ -91,6 +111,9 @@ class Link:
         self._member: Member | None = None
         self._was_connected = False
         self._closing = False
+        self._forced = False
+        self._ready_at = 0.0
+        self._msgs_in = 0
         self._reported: NatsError | None = None
         self._last_error: NatsError | None = None
         self._lame_duck = False
@@ -98,6 +121,8 @@ class Link:
         self._pings: deque[tuple[int, PongCallback | None]] = deque()
         self._delay = port.timer(self._attempt)
         self._close_timer = port.timer(self._close_now)
+        self._leaving = port.timer(self._leave_when_answered)
+        self._leave_by = 0.0
         wire.max_output = options.reconnect_buffer_size
 
     # Opening.
@@ -118,10 +143,14 @@ class Link:
 
     def reconnect_now(self) -> None:
         """Leave the present server, or the wait for the next attempt, and connect at once."""
-        if self.state is State.CONNECTED and self._connection is not None:
-            connection = self._connection
+        connection = self._connection
+        if self._closing:
+            return
+        if self.state is State.CONNECTED and connection is not None:
             connection.close()
+            self._forced = True
             self.connection_ended(connection, DisconnectedError('reconnecting as asked'))
+            self._forced = False
         if self.state is State.WAITING:
             self._delay.start(0)
 
@@ -149,9 +178,9 @@ class Link:
     # What the connection tells.
 
     def connection_ready(self, connection: Connection) -> None:
-        assert self._member is not None
-        self._member.failures = self._member.refusals = 0
         wire, first = self._wire, not self._was_connected
+        self._ready_at = monotonic()
+        self._msgs_in = wire.msgs_in
         self.state = State.CONNECTED
         self._was_connected = True
         self._reported = None
@@ -196,54 +225,95 @@ class Link:
         self._connection = None
         self._last_error = err
         self._lame_duck = False
+        self._leaving.stop()
         was_up = self.state is State.CONNECTED
         self.state = State.WAITING
+        self._judge(was_up and self._proved_useful(), err)
         if was_up:
+            assert self._member is not None
+            self._pool.put_last(self._member)
             self._went_down(err)
-        elif self._member is not None:
-            self._member.failures += 1
+        else:
             _log.info('cannot connect to %s: %s', connection.address, err)
-        if isinstance(err, AuthenticationError) and self._member is not None:
-            self._member.refusals += 1
         if self.state is not State.WAITING:
             return  # a callback closed or opened the client
         if self._closing:
             self._finish(None)
-        elif self._options.reconnect if self._was_connected else self._options.retry_first:
+        elif self._tries_again():
             if isinstance(err, AuthenticationError) and err is not self._reported:
                 self._client.report(err)
             self._attempt_later()
         else:
             self._finish(err)
 
+    def _tries_again(self) -> bool:
+        if self._was_connected:
+            return self._options.reconnect or self._forced
+        return self._options.retry_first
+
+    def _proved_useful(self) -> bool:
+        """Was it more than a server that accepts us and hangs up?"""
+        return self._wire.msgs_in != self._msgs_in or monotonic() - self._ready_at > _PROVED_AFTER
+
+    def _judge(self, useful: bool, err: NatsError) -> None:
+        member = self._member
+        if member is None:
+            return
+        if useful:
+            member.failures = member.refusals = 0
+            return
+        member.failures += 1
+        # A file we could not read, or a slow network, says nothing about the server's opinion.
+        if isinstance(err, AuthenticationError) and err.reason not in ('credentials', 'timeout'):
+            member.refusals += 1
+
     def _went_down(self, err: NatsError) -> None:
         wire = self._wire
         wire.live = False
         wire.max_output = self._options.reconnect_buffer_size
-        self._client.link_lost(wire.lost(), err)
-        self._fail_pings(err, lambda frame: frame <= wire.frames_sent)
+        requests = wire.lost()
+        pings = self._lost_pings(lambda frame: frame <= wire.frames_sent)
+        self._client.link_lost(requests, err)
+        _fail(pings, err)
         if not self._closing:
             self._client.emit('on_disconnect', err)
             self._client.link_down(err)
 
     def _discover(self, info: dict[str, Any]) -> None:
         urls = info.get('connect_urls')
-        if self._options.ignore_discovered or not isinstance(urls, list) or self._member is None:
+        member = self._member
+        if self._options.ignore_discovered or not isinstance(urls, list) or member is None:
             return
-        scheme = self._member.address.scheme
-        if scheme in ('ws', 'wss', 'unix'):  # these URLs are of the servers' TCP ports
-            return
-        new = self._pool.discover(urls, scheme)
+        new = self._pool.discover(urls, member) if member.address.host else []
         if new:
             self._client.emit('on_discovered_servers', new)
 
-    def _leave_lame_duck(self) -> None:
-        if self._options.reconnect and len(self._pool) > 1 and not self._closing:
-            self._port.call_soon(self._leave_if_connected)
+    # A server that is about to shut down: we hold back what is new, wait for the answers to what
+    # was sent, and go on at another server, so that no call is lost.
 
-    def _leave_if_connected(self) -> None:
-        if self.state is State.CONNECTED and self._lame_duck:
-            self.reconnect_now()
+    def _leave_lame_duck(self) -> None:
+        if self._options.reconnect and len(self._pool) > 1 and self.state is State.CONNECTED:
+            self._wire.live = False
+            self._leave_by = monotonic() + _LEAVE_WITHIN
+            self._leaving.start(0.0, _LOOK_EVERY)
+
+    def _stay(self) -> None:
+        if self._leaving.active:
+            self._leaving.stop()
+            self._wire.live = True
+            self.schedule_flush()
+
+    def _leave_when_answered(self) -> None:
+        if self._awaits_answers() and monotonic() < self._leave_by:
+            return
+        self._leaving.stop()
+        self.reconnect_now()
+
+    def _awaits_answers(self) -> bool:
+        sent = self._wire.frames_sent
+        return any(frame <= sent for frame, callback in self._pings if callback is not None) or any(
+            not request.multi and request.frame <= sent for request in self._wire.requests.values()
+        )
 
     # Pings.
 
@@ -251,16 +321,11 @@ class Link:
         """Send a PING; *callback(err)* is called with its PONG, or when it cannot come any more."""
         self._pings.append((self._wire.ping(), callback))
 
-    def forget_ping(self, callback: PongCallback) -> None:
-        """Do not call *callback*; its PONG may still come."""
-        self._pings = deque((f, None if c == callback else c) for f, c in self._pings)
-
-    def _fail_pings(self, err: NatsError, lost: Callable[[int], bool]) -> None:
-        failed = [callback for frame, callback in self._pings if lost(frame)]
+    def _lost_pings(self, lost: Callable[[int], bool]) -> list[PongCallback]:
+        """Take out the pings whose frames are *lost*; return who waits for them."""
+        gone = [callback for frame, callback in self._pings if lost(frame)]
         self._pings = deque(ping for ping in self._pings if not lost(ping[0]))
-        for callback in failed:
-            if callback is not None:
-                callback(DisconnectedError(str(err)))
+        return [callback for callback in gone if callback is not None]
 
     # Writing, as the wire asks for it.
 
@@ -293,11 +358,25 @@ class Link:
             return
         self._closing = True
         self._wire.refused = DisconnectedError('closed')
-        self._close_timer.start(self._options.connect_timeout / 1000)
+        self._close_timer.start((self._options.connect_timeout or _CLOSE_WITHIN) / 1000)
         if self.state is State.CONNECTED:
+            self._stay()
             self._ping_and_close()
         elif self.state is State.IDLE or not (self._wire.waiting or self._pings):
             self._port.call_soon(self._close_now)
+        elif self.state is State.WAITING:
+            self._delay.start(0)
+
+    def abandon(self) -> None:
+        """We are the copy in a forked process: let go of the parent's connection, in silence."""
+        self.state = State.CLOSED
+        self._closing = False
+        self._stop_timers()
+        self._pings.clear()
+        self._close_connection()
+        self._wire.live = False
+        self._wire.refused = ForkedError()
+        self._wire.clear()
 
     def _ping_and_close(self) -> None:
         # The PONG says that the server has dealt with all we wrote: closing a socket under unread
@@ -313,21 +392,32 @@ class Link:
             return
         self.state = State.CLOSED
         self._closing = False
-        self._delay.stop()
-        self._close_timer.stop()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._stop_timers()
+        self._close_connection()
         wire = self._wire
         wire.live = False
         wire.refused = DisconnectedError(str(err) if err else 'closed')
         reason = err or DisconnectedError('closed')
-        self._client.link_lost(wire.clear(), reason)
-        self._fail_pings(reason, lambda frame: True)
-        self._client.link_closed(reason)
+        pings = self._lost_pings(lambda frame: True)
+        self._client.link_closed(wire.clear(), reason)
+        _fail(pings, reason)
         if err is None:
             self._client.emit('on_disconnect', None)
         elif err is not self._reported:
             self._client.report(err)
         if self.state is State.CLOSED:  # a callback may have connected again
             self._client.emit('on_close')
+
+    def _stop_timers(self) -> None:
+        for timer in (self._delay, self._close_timer, self._leaving):
+            timer.stop()
+
+    def _close_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _fail(pings: list[PongCallback], err: NatsError) -> None:
+    for callback in pings:
+        callback(DisconnectedError(str(err)))

@@ -28,10 +28,8 @@ def spawn_thread(function: Callable[..., object], *args: Any) -> None:
     original('_thread', 'start_new_thread')(function, args)
 
 
-def thread_id() -> int:
-    """Return the number of the real thread that calls, also inside a greenlet."""
-    ident: int = original('_thread', 'get_ident')()
-    return ident
+# thread_id() is the number of the real thread that calls, also inside a greenlet.
+thread_id: Callable[[], int] = original('_thread', 'get_ident')
 
 
 def socket(family: int, kind: int, proto: int = 0) -> _socket.socket:

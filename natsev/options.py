@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
-from . import address
+from . import address, credentials, websocket
 from .address import Address
 from .callbacks import arity
+from .credentials import Secret
+from .tls import TlsFiles
 
 MIB = 1024 * 1024
 
@@ -85,7 +87,7 @@ class NatsOptions(TypedDict, total=False):
 
 @dataclass
 class Options:
-    """The options of one client. Secrets are left out of the repr.
+    """The options of one client.
 
     Attributes:
         servers: where to connect; empty until ``connect`` is called.
@@ -119,11 +121,11 @@ class Options:
     echo: bool = True
     no_responders: bool = True
     inbox_prefix: str = '_INBOX'
-    user: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    nkey_seed: str | bytes | None = field(default=None, repr=False)
-    jwt: str | None = field(default=None, repr=False)
+    user: str | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+    nkey_seed: Secret | None = None
+    jwt: Secret | None = None
     creds_file: str | None = None
     auth_callback: Callable[[str], dict[str, Any]] | None = field(default=None, repr=False)
     tls: bool = False
@@ -170,6 +172,45 @@ class Options:
             self.callbacks[name] = callback
 
     @property
+    def wants_tls(self) -> bool:
+        """Does any option ask for TLS? The server's URL, or the server, may ask for it as well."""
+        return (
+            self.tls
+            or self.tls_first
+            or self.tls_hostname is not None
+            or self.ssl_context is not None
+            or self.tls_files != TlsFiles()
+        )
+
+    @property
+    def tls_files(self) -> TlsFiles:
+        """Whom we trust and who we are, in TLS."""
+        return TlsFiles(
+            self.tls_ca_file, self.tls_cert_file, self.tls_key_file, self.tls_skip_verify
+        )
+
+    def set_tls(self, enable: Any, ca_file: Any, skip_verify: Any) -> None:
+        """Set what ``Nats.tls`` takes; where it is wrong, nothing is changed."""
+        changed = replace(self)
+        changed.set('tls', enable)
+        changed.set('tls_ca_file', ca_file)
+        changed.set('tls_skip_verify', skip_verify)
+        changed.check_tls()
+        self.__dict__.update(changed.__dict__)
+
+    def check_tls(self) -> None:
+        """Check what the options of TLS say together, and that their files can be used.
+
+        Raises:
+            ValueError: they contradict each other, or a file is not what it should be.
+        """
+        if self.tls_files == TlsFiles():
+            return
+        if self.ssl_context is not None:
+            raise ValueError('ssl_context already says whom to trust: give no tls_*_file with it')
+        self.tls_files.context(system=False)
+
+    @property
     def retry_first(self) -> bool:
         """Is a failed first connection tried again?"""
         if self.retry_on_failed_connect is None:
@@ -185,14 +226,14 @@ def parse(given: dict[str, Any]) -> Options:
     """
     options = Options()
     given = dict(given)
+    if 'pass_' in given:
+        given.setdefault('password', given.pop('pass_'))
     options.servers = _servers(
         given.pop('host', None),
         given.pop('port', address.DEFAULT_PORT),
         given.pop('path', None),
         given.pop('servers', None),
     )
-    if 'pass_' in given:
-        given.setdefault('password', given.pop('pass_'))
     for name, value in given.items():
         if name in CALLBACKS:
             options.set_callback(name, value)
@@ -200,6 +241,7 @@ def parse(given: dict[str, Any]) -> Options:
             options.set(name, value)
         else:
             raise TypeError(f'Nats has no option {name!r}')
+    options.check_tls()
     return options
 
 
@@ -220,6 +262,8 @@ def parse_servers(urls: Any) -> list[Address]:
     servers = [address.parse(url) for url in urls]
     if not servers:
         raise ValueError('servers must not be empty')
+    if any(server.scheme in ('ws', 'wss') for server in servers):
+        websocket.require()
     return servers
 
 
@@ -239,14 +283,36 @@ def _text(name: str, value: Any) -> str | None:
     return value
 
 
-def _secret(name: str, value: Any) -> str | bytes | None:
-    if value is not None and not isinstance(value, (str, bytes)):
+def _secret(name: str, value: Any) -> Secret | None:
+    if isinstance(value, (bytes, bytearray)):
+        value = value.decode('ascii', 'replace')
+    if value is not None and not isinstance(value, str):
         raise TypeError(f'{name} must be str or bytes, not {type(value).__name__}')
-    return value
+    return None if value is None else Secret(value)
+
+
+def seed(name: str, value: Any) -> Secret:
+    """Return the seed *value*, checked."""
+    secret = _secret(name, value)
+    if secret is None:
+        raise TypeError(f'{name} must be str or bytes, not None')
+    credentials.check_seed(secret)
+    return secret
+
+
+def _maybe_seed(name: str, value: Any) -> Secret | None:
+    return None if value is None else seed(name, value)
 
 
 def _file(name: str, value: Any) -> str | None:
     return None if value is None else _text(name, os.fspath(value))
+
+
+def _creds_file(name: str, value: Any) -> str | None:
+    path = _file(name, value)
+    if path is not None:
+        credentials.read_creds(path)  # it is read again at each connect
+    return path
 
 
 def _function(name: str, value: Any) -> Callable[..., Any] | None:
@@ -306,13 +372,26 @@ def _has_space(text: str) -> bool:
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(
-        ['no_randomize', 'verbose', 'pedantic', 'echo', 'no_responders', 'tls', 'tls_skip_verify',
-        'tls_first', 'reconnect', 'ignore_discovered'], _boolean,
+        [
+            'no_randomize',
+            'verbose',
+            'pedantic',
+            'echo',
+            'no_responders',
+            'tls',
+            'tls_skip_verify',
+            'tls_first',
+            'reconnect',
+            'ignore_discovered',
+        ],
+        _boolean,
     ),
-    **dict.fromkeys(['name', 'user', 'password', 'token', 'jwt', 'tls_hostname'], _text),
-    **dict.fromkeys(['tls_ca_file', 'tls_cert_file', 'tls_key_file', 'creds_file'], _file),
+    **dict.fromkeys(['name', 'user', 'tls_hostname'], _text),
+    **dict.fromkeys(['password', 'token', 'jwt'], _secret),
+    **dict.fromkeys(['tls_ca_file', 'tls_cert_file', 'tls_key_file'], _file),
+    'creds_file': _creds_file,
     'retry_on_failed_connect': _maybe_boolean,
-    'nkey_seed': _secret,
+    'nkey_seed': _maybe_seed,
     'auth_callback': _function,
     'ssl_context': _context,
     'inbox_prefix': _inbox_prefix,

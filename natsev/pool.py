@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from . import address
 from .address import Address
@@ -80,26 +80,51 @@ class Pool:
         doubled = min(most, first * 2.0 ** min(member.failures - 1, 30))
         return float(doubled * random.uniform(0.9, 1.1))
 
-    def discover(self, urls: Iterable[object], scheme: str) -> list[str]:
+    def put_last(self, member: Member) -> None:
+        """Try every other server before *member*."""
+        if member in self._members:
+            self._members.remove(member)
+            self._members.append(member)
+
+    def discover(self, urls: Iterable[object], teller: Member) -> list[str]:
         """Add the servers that an INFO names (``connect_urls``); return those that are new.
 
         Servers that were discovered before and are not named any more are forgotten.
+
+        Args:
+            urls: ``host:port`` of each.
+            teller: the server that we are connected to, which told.
         """
-        named = {}
-        for url in urls:
-            try:
-                found = address.parse(f'{scheme}://{url}')
-            except (TypeError, ValueError):
-                continue  # a server's odd word about another server is no reason to fail
-            named[found.host, found.port] = found
-        known = {(m.address.host, m.address.port) for m in self._members}
+        named = {(found.host, found.port): found for found in _like(teller.address, urls)}
         self._members = [
-            m
-            for m in self._members
-            if not m.discovered or (m.address.host, m.address.port) in named
+            member
+            for member in self._members
+            if not member.discovered or member is teller or _key(member) in named
         ]
+        known = {_key(member) for member in self._members}
         new = [Member(found, discovered=True) for key, found in named.items() if key not in known]
         if self._shuffle:
             random.shuffle(new)
         self._members.extend(new)
-        return [str(m.address) for m in new]
+        return [str(member.address) for member in new]
+
+
+def _key(member: Member) -> tuple[str, int]:
+    return member.address.host, member.address.port
+
+
+def _like(teller: Address, urls: Iterable[object]) -> Iterator[Address]:
+    """Parse *urls*; scheme, credentials and the certificate's name are those of *teller*."""
+    for url in urls:
+        try:
+            found = address.parse(f'{teller.scheme}://{url}')
+        except (TypeError, ValueError):
+            continue  # a server's odd word about another server is no reason to fail
+        name = teller.tls_name or teller.host
+        yield replace(
+            found,
+            path=teller.path,
+            user=teller.user,
+            password=teller.password,
+            tls_name=name if found.is_ip else None,
+        )

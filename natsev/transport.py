@@ -1,45 +1,23 @@
-"""A non-blocking socket between the loop and a wire: the only module that reads and writes sockets.
+"""Between the loop and a wire: moves bytes when a stream is ready for them.
 
 What came is put straight into the wire's buffer; what the wire has to say is gathered and written
 once a turn of the loop, at once when the socket takes it, else as it becomes writable. Reading
 goes on as long as the transport is open: a socket that is not read for ten seconds makes the
-    server hang up.
+server hang up.
 """
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .loop import READ, WRITE, Port
-
-Buffer = bytes | bytearray | memoryview
+from .streams import Buffer, Stream
 
 # Bytes written, and reads made, in one turn before other watchers have theirs.
 _MOST_WRITTEN = 4 * 1024 * 1024
 _MOST_READS = 4
-_AGAIN = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR})
-
-
-def tune(sock: socket.socket, keepalive: int | None) -> None:
-    """Set a TCP socket's options.
-
-    Args:
-        sock: any socket; one that is not TCP is left alone.
-        keepalive: seconds of idleness before the kernel probes the peer, or None for no probes.
-    """
-    if sock.family == socket.AF_UNIX:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if keepalive is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # Linux and macOS have different names for it.
-        idle = getattr(socket, 'TCP_KEEPIDLE', getattr(socket, 'TCP_KEEPALIVE', None))
-        if idle is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, idle, keepalive)
 
 
 class Bytes(Protocol):
@@ -52,11 +30,11 @@ class Bytes(Protocol):
 
 
 class Transport:
-    """Moves bytes between a connected socket and a wire.
+    """Moves bytes between a stream and a wire.
 
     Args:
         port: the loop.
-        sock: a connected, non-blocking socket; the transport owns it.
+        stream: what bytes go through, after its handshake; the transport owns it.
         wire: where bytes go and come from.
         on_input: called when bytes have been received.
         on_closed: called once when the peer is gone, with the reason (None: end of stream).
@@ -66,24 +44,26 @@ class Transport:
     def __init__(
         self,
         port: Port,
-        sock: socket.socket,
+        stream: Stream,
         wire: Bytes,
         on_input: Callable[[], None],
         on_closed: Callable[[Exception | None], None],
         priority: int = 0,
     ) -> None:
         self._port = port
-        self._sock = sock
+        self._stream = stream
         self._wire = wire
         self._on_input = on_input
         self._on_closed = on_closed
         self._first: deque[bytes] = deque()
         self._scheduled = False
+        self._reading_on = False
         self._blocked = False
         self.closed = False
-        self._reader = port.io(sock.fileno(), READ, self._readable, priority)
-        self._writer = port.io(sock.fileno(), WRITE, self._writable, priority)
+        self._reader = port.io(stream.fileno(), READ, self._readable, priority)
+        self._writer = port.io(stream.fileno(), WRITE, self._writable, priority)
         self._reader.start()
+        self._read_on()
 
     def write_first(self, data: bytes) -> None:
         """Write *data* before anything of the wire: the handshake."""
@@ -109,6 +89,7 @@ class Transport:
         """Read again."""
         if not self.closed:
             self._reader.start()
+            self._read_on()
 
     def poll(self) -> None:
         """Read what has come, if anything."""
@@ -118,7 +99,7 @@ class Transport:
     def set_priority(self, priority: int) -> None:
         """Give the watchers another libev priority."""
         reading, blocked = self._reader.active, self._blocked
-        fd = self._sock.fileno()
+        fd = self._stream.fileno()
         self._reader.close()
         self._writer.close()
         self._reader = self._port.io(fd, READ, self._readable, priority)
@@ -129,21 +110,16 @@ class Transport:
             self._writer.start()
 
     def close(self) -> None:
-        """Close the socket without a word to *on_closed*."""
-        if self.closed:
-            return
+        """Close the stream without a word to *on_closed*."""
+        if not self.closed:
+            self.detach().close()
+
+    def detach(self) -> Stream:
+        """Stop, and leave the stream open for somebody else."""
         self.closed = True
         self._reader.close()
         self._writer.close()
-        self._sock.close()
-
-    # What TLS and WebSocket do otherwise.
-
-    def _receive(self, buffer: memoryview) -> int:
-        return self._sock.recv_into(buffer)
-
-    def _send(self, buffers: Sequence[Buffer]) -> int:
-        return self._sock.sendmsg(buffers)
+        return self._stream
 
     # The loop's events.
 
@@ -152,10 +128,11 @@ class Transport:
             buffer = self._wire.buffer()
             room = len(buffer)
             try:
-                n = self._receive(buffer)
+                n = self._stream.recv_into(buffer)
+            except BlockingIOError:
+                return
             except OSError as err:
-                if err.errno not in _AGAIN:
-                    self._gone(err)
+                self._gone(err)
                 return
             finally:
                 del buffer
@@ -165,7 +142,19 @@ class Transport:
             self._wire.received(n)
             self._on_input()
             if n < room or self.closed or not self._reader.active:
-                return
+                break
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """See to it that what the stream holds back is read, of which the socket says nothing."""
+        if self._stream.held and not (self._reading_on or self.closed):
+            self._reading_on = True
+            self._port.call_soon(self._read_held)
+
+    def _read_held(self) -> None:
+        self._reading_on = False
+        if self._stream.held:
+            self.poll()
 
     def _writable(self) -> None:
         self._writer.stop()
@@ -183,14 +172,14 @@ class Transport:
             if not buffers:
                 return
             try:
-                n = self._send(buffers)
-            except OSError as err:
-                if err.errno not in _AGAIN:
-                    # What the server said before it hung up may still wait to be read.
-                    self._readable()
-                    self._gone(err)
-                    return
+                n = self._stream.sendmsg(buffers)
+            except BlockingIOError:
                 n = 0
+            except OSError as err:
+                self._blocked = True
+                # Not now: a user's call may have brought us here.
+                self._port.call_soon(self._broken, err)
+                return
             self._sent(n)
             written += n
             if n < sum(map(len, buffers)):
@@ -205,6 +194,11 @@ class Transport:
         head = self._first.popleft()
         if n < len(head):
             self._first.appendleft(head[n:])
+
+    def _broken(self, err: OSError) -> None:
+        if not self.closed:
+            self._readable()  # what the server said before it hung up may still wait to be read
+            self._gone(err)
 
     def _gone(self, err: Exception | None) -> None:
         if not self.closed:

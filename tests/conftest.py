@@ -39,8 +39,11 @@ be skipped elsewhere fails there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,7 @@ import pytest
 from natsev import BucketNotFoundError, DisconnectedError, Nats, ev, wire_implementation
 from natsev.nuid import next_nuid
 from natsev.server import Server, find_server
+from tests.cluster import Cluster
 from tests.peers import COMMANDS, Peer, lacking
 from tests.proxy import Proxy
 from tests.running import ErrorGuard, Run
@@ -131,12 +135,26 @@ def own_server(start_server: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture
+def start_cluster() -> Iterator[Callable[..., Cluster]]:
+    """``start_cluster(**options)``: a started ``Cluster`` of this test's own."""
+    clusters: list[Cluster] = []
+
+    def start_cluster(**options: Any) -> Cluster:
+        clusters.append(Cluster(**options))
+        return clusters[-1].start()
+
+    yield start_cluster
+    for cluster in clusters:
+        cluster.stop()
+
+
+@pytest.fixture
 def proxy() -> Iterator[Callable[..., Proxy]]:
-    """``proxy(server)``: a ``Proxy`` on a TCP port of its own."""
+    """``proxy(server)``: a ``Proxy`` on a TCP port of its own; *port*: to another listener."""
     proxies: list[Proxy] = []
 
-    def proxy(server: Server, path: Path | None = None) -> Proxy:
-        proxies.append(Proxy((server.host, server.port), path))
+    def proxy(server: Server, path: Path | None = None, port: int | None = None) -> Proxy:
+        proxies.append(Proxy((server.host, port or server.port), path))
         return proxies[-1]
 
     yield proxy
@@ -155,6 +173,32 @@ def unix_proxy(
         return proxy(server, tmp_path_factory.mktemp('u') / 's')
 
     return unix_proxy
+
+
+@pytest.fixture
+def peer_that_says() -> Iterator[Callable[[bytes], int]]:
+    """``peer_that_says(data)``: a port whose connections get *data* at once, and then an end."""
+    listeners: list[socket.socket] = []
+
+    def serve(listener: socket.socket, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                end, _ = listener.accept()
+                with end:
+                    end.sendall(data)
+                    end.shutdown(socket.SHUT_WR)
+                    while end.recv(4096):
+                        pass
+
+    def peer_that_says(data: bytes) -> int:
+        listeners.append(socket.create_server(('127.0.0.1', 0)))
+        threading.Thread(target=serve, args=(listeners[-1], data), daemon=True).start()
+        return int(listeners[-1].getsockname()[1])
+
+    yield peer_that_says
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
 
 
 @pytest.fixture(scope='session')

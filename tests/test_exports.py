@@ -13,13 +13,13 @@ import natsev
 NAMES = """
     AuthenticationError BucketExistsError BucketNotFoundError BufferFullError Cancelled CodecError
     ConnectError ConsumerExistsError ConsumerNotFoundError ConsumptionEnded DigestMismatch
-    DisconnectedError InvalidMetaError JetStreamError JetStreamNotEnabledError LinkError
+    DisconnectedError ForkedError InvalidMetaError JetStreamError JetStreamNotEnabledError LinkError
     MaxPayloadError MessageNotFoundError MissingChunks MissingExtraError NatsError NoResponders
     NotModified ObjectChanged ObjectStoreError PermissionsError ProtocolError RequestTimeout
     SealedError ServerError SlowConsumerError StaleConnectionError StorageFullError
     StreamExistsError StreamNotFoundError TooManyRequestsError UnsupportedOptionError
     WrongSequenceError
-    Headers Nats ObjectStore __version__ ev wire_implementation
+    Headers JetStream Nats ObjectStore __version__ ev wire_implementation
 """
 CLASSES = [
     value for value in (getattr(natsev, name) for name in natsev.__all__) if inspect.isclass(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from natsev import ev
 from tests.programs import Program, check_program, run_program
 
 
@@ -345,6 +346,28 @@ def test_killing_the_greenlet_cancels_the_call():
     )
 
 
+def test_wait_without_a_hub():
+    """A hub of the main thread takes the default loop over, but not pyev's."""
+    program = """
+        import gevent, threading
+        from natsev import ev
+        from natsev.gevent import wait
+        from natsev.loop import port_for
+        def work():
+            port = port_for()
+            try:
+                print(wait(lambda cb: port.call_soon(cb, 'result', None)))
+            except RuntimeError as error:
+                print('gevent.get_hub() first' in str(error))
+        """
+    here = program + 'work()'
+    thread = program + 'threading.Thread(target=work).start()'
+    check_program(here, 'result', NATSEV_LOOP='gevent')
+    check_program(thread, 'True', NATSEV_LOOP='gevent')
+    if ev.implementation == 'pyev':
+        check_program(here, 'True')
+
+
 def test_wait_in_a_callback_is_refused():
     check_program(
         SERVICE
@@ -366,4 +389,96 @@ def test_wait_in_a_callback_is_refused():
     """,
         'wait() in a callback would block the loop: spawn a greenlet for it',
         'in a greenlet',
+    )
+
+
+PATCHED = """
+    from gevent import monkey
+    {before}
+    import gevent
+    from natsev import Nats, native
+    from natsev.gevent import wait
+    {after}
+    gevent.get_hub()
+    import socket
+    print(socket.socket is native.original('socket', 'socket'))
+    nats = Nats(host='localhost', port={port})      # the name is looked up in a thread
+    nats.subscribe('{subject}', lambda subject, payload, reply: nats.publish(reply, payload))
+    jobs = [gevent.spawn(wait, nats.request, '{subject}', str(n), timeout=20) for n in range(10)]
+    gevent.joinall(jobs, raise_error=True)
+    print(sorted(int(job.value) for job in jobs))
+    wait(nats.drain)
+    """
+
+
+@pytest.mark.parametrize(
+    'before, after',
+    [('monkey.patch_all()', ''), ('', 'monkey.patch_all()')],
+    ids=['before', 'after'],
+)
+def test_a_patched_program(server, unique, before, after):
+    """natsev's sockets and threads stay real, whenever the program is patched."""
+    check_program(
+        PATCHED.format(before=before, after=after, port=server.port, subject=unique),
+        'False',
+        str(list(range(10))),
+    )
+
+
+def test_a_client_beside_a_busy_gevent_server(server, unique):
+    """The hub serves gevent's own watchers and natsev's side by side."""
+    check_program(
+        f"""
+        import gevent
+        from gevent.server import StreamServer
+        from gevent.socket import create_connection
+        gevent.get_hub()
+        from natsev import Nats
+        from natsev.gevent import wait
+        nats = Nats(host='127.0.0.1', port={server.port})
+        nats.subscribe('{unique}', lambda s, payload, reply: nats.publish(reply, payload[::-1]))
+        def serve(sock, address):
+            sock.sendall(wait(nats.request, '{unique}', sock.recv(100)))
+            sock.close()
+        front = StreamServer(('127.0.0.1', 0), serve)
+        front.start()
+        def ask(text):
+            with create_connection(front.address) as sock:
+                sock.sendall(text)
+                return sock.recv(100)
+        jobs = [gevent.spawn(ask, b'%d!' % number) for number in range(20)]
+        gevent.joinall(jobs, raise_error=True)
+        print(b' '.join(job.value for job in jobs).decode())
+        front.stop()
+        wait(nats.drain)
+        """,
+        ' '.join('!' + str(number)[::-1] for number in range(20)),
+    )
+
+
+def test_waiting_for_jetstream(server, unique):
+    check_program(
+        f"""
+        import gevent
+        gevent.get_hub()
+        from natsev import JetStream, Nats, StreamNotFoundError
+        from natsev.gevent import wait
+        nats = Nats(host='127.0.0.1', port={server.port})
+        js = JetStream(nats=nats)
+        try:
+            wait(js.stream_info, '{unique}')
+        except StreamNotFoundError as error:
+            print(error.code)
+        wait(js.stream_create, {{'name': '{unique}', 'storage': 'memory'}})
+        print(wait(js.js_publish, '{unique}', b'one')['seq'])
+        print(wait(js.stream_info, '{unique}')['state']['messages'])
+        print(wait(js.stream_info, '{unique}', {{'subjects_filter': '>'}})['state']['num_subjects'])
+        print(wait(js.stream_delete, '{unique}')['success'])
+        wait(nats.drain)
+        """,
+        '404',
+        '1',
+        '1',
+        '1',
+        'True',
     )

@@ -30,27 +30,40 @@ MAY_IMPORT = {
     'loop': 'ev native',
     'wire': 'callbacks errors headers nuid subjects',
     # one connection
-    'address': 'errors',
-    'options': 'address callbacks errors subjects',
+    'credentials': 'errors',
+    'address': 'credentials errors',
+    'jobs': 'loop native',
+    'resolver': 'jobs loop native',
+    'streams': 'loop',
+    'tls': 'streams',
+    'websocket': 'errors streams',
+    'options': 'address callbacks credentials errors subjects tls websocket',
     'pool': 'address',
-    'resolver': 'loop native',
-    'transport': 'errors loop native wire',
-    'auth': 'address errors options',
-    'connection': LEAVES + ' address auth loop options resolver transport wire',
+    'dialer': 'address jobs loop native resolver',
+    'opening': 'address errors jobs loop options streams tls websocket',
+    'transport': 'loop streams',
+    'auth': 'address credentials errors options',
+    'connection': LEAVES + ' address auth dialer loop opening options streams tls transport wire',
     # the client
     'calls': 'callbacks errors loop',
     'timeouts': 'loop',
     'link': 'connection errors loop options pool wire',
-    'nats': LEAVES + ' address calls link loop options timeouts wire',
+    'threads': 'native',
+    'gathering': 'callbacks calls errors headers loop wire',
+    'pausing': 'callbacks calls errors wire',
+    'settings': 'callbacks credentials errors loop options',
+    'nats': LEAVES
+    + ' address calls gathering link loop options pausing settings threads timeouts wire',
     # on top of it
     'jetstream': LEAVES + ' calls loop nats timeouts wire',
     'kv': LEAVES + ' calls jetstream',
-    'objectstore': LEAVES + ' calls jetstream loop',
+    'objectstore': LEAVES + ' calls jetstream loop nats',
     'gevent': LEAVES + ' ev loop',
     'server': 'errors',
 }
 MAY_IMPORT['__init__'] = ' '.join(MAY_IMPORT)
 MAY_IMPORT['cli'] = LEAVES + ' __init__ ev server'
+MAY_IMPORT['__main__'] = 'cli'
 # Only where its package is installed.
 OPTIONAL = {'natsev.ev._pyev': 'pyev'}
 

@@ -439,6 +439,21 @@ def test_a_pyev_loop_where_natsev_stands_on_gevent():
     )
 
 
+@pytest.mark.skipif(ev.implementation != 'pyev', reason='needs the real pyev')
+def test_pyev_needs_no_gevent():
+    check_program(
+        """
+        import sys
+        sys.modules['gevent'] = None
+        from natsev import Nats, ev
+        from natsev.loop import port_for
+        port_for().call_soon(print, ev.implementation)
+        ev.run()
+        """,
+        'pyev',
+    )
+
+
 def test_the_choice_of_the_implementation():
     show = 'from natsev import ev; print(ev.implementation)'
     check_program(show, 'gevent', NATSEV_LOOP='gevent')

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import weakref
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from gevent.libev import corecext
 
@@ -33,9 +34,6 @@ from ._gevent_watchers import (
     missing,
 )
 from .constants import EV_MAXPRI, EV_READ, EVBREAK_ONE, EVFLAG_AUTO, EVRUN_NOWAIT, EVRUN_ONCE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _log = logging.getLogger('natsev')
 
@@ -69,28 +67,29 @@ class Loop:
             missing('Loop(callback=...)')
         if io_interval or timeout_interval:
             missing('Loop(io_interval=..., timeout_interval=...)')
-        self._take(_new_native(flags, default=False), data, debug, owned=True)
+        self._adopt(_new_native(flags, default=False), data, debug)
+        self._owned = True
         self._handle_errors()
 
     @classmethod
     def _default(cls, flags: int, data: Any, debug: bool) -> Loop:
         self = cls.__new__(cls)
-        self._take(_new_native(flags, default=True), data, debug, owned=False)
+        self._adopt(_new_native(flags, default=True), data, debug)
         self._handle_errors()
         return self
 
     @classmethod
     def _of_hub(cls, native_loop: corecext.loop) -> Loop:
         self = cls.__new__(cls)
-        self._take(native_loop, None, False, owned=False)
+        self._adopt(native_loop, None, False)
+        self._runner = native.thread_id()
         return self
 
-    def _take(self, native_loop: corecext.loop, data: Any, debug: bool, *, owned: bool) -> None:
+    def _adopt(self, native_loop: corecext.loop, data: Any, debug: bool) -> None:
         self._native = native_loop
-        self._owned = owned
+        self._owned = False
         self._escaped: BaseException | None = None
         self._runner = 0
-        self._waker: Any = None
         self.data = data
         self.debug = debug
 
@@ -122,10 +121,9 @@ class Loop:
             BaseException: what left a callback and is not an Exception, such as KeyboardInterrupt.
         """
         hub.refuse(self._native)
-        thread = native.thread_id()
-        if self._native.depth and self._runner != thread:
+        if self.runs_elsewhere():
             raise RuntimeError('this loop is run by another thread')
-        self._runner = thread
+        self._runner = native.thread_id()
         nowait, once = bool(flags & EVRUN_NOWAIT), bool(flags & EVRUN_ONCE)
         if nowait or not _signals.in_main_thread():
             self._native.run(nowait, once)
@@ -144,16 +142,19 @@ class Loop:
         hub.refuse(self._native)
         self._native.break_(how)
 
+    def runs_elsewhere(self) -> bool:
+        """Tell whether another thread is running the loop."""
+        return self._native.depth > 0 and self._runner != native.thread_id()
+
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        if self._waker is None:
-            self._waker = self._native.io(_signals.fd(), EV_READ, ref=False, priority=EV_MAXPRI)
-        with ExitStack() as stack:
-            if not self._waker.active:  # not in a nested run
-                self._waker.start(_signals.drain)
-                stack.callback(self._waker.stop)
-            stack.enter_context(_signals.awaited())
-            yield
+        waker = self._native.io(_signals.fd(), EV_READ, ref=False, priority=EV_MAXPRI)
+        with _signals.awaited():
+            waker.start(_signals.drain)
+            try:
+                yield
+            finally:
+                waker.stop()
 
     def _failed(self, watcher: object, error: BaseException) -> None:
         """Deal with what left the callback of *watcher*."""
@@ -336,7 +337,7 @@ class _ErrorHandler:
         loop = self._loop()
         if loop is None or error is None:
             return
-        if isinstance(context, core.io) and context.callback is not None:
+        if isinstance(context, core.io) and context.ref and context.callback is not None:
             # gevent stops an io watcher whose callback raised, once we return; and while the
             # callback runs, a number stands in the place of EVENTS.
             args = (core.EVENTS if isinstance(arg, int) else arg for arg in context.args or ())

@@ -72,8 +72,13 @@ class Watcher:
 
     def __del__(self) -> None:
         native_watcher = getattr(self, '_native', None)
-        if native_watcher is not None and native_watcher.loop.ptr:
-            native_watcher.stop()
+        if native_watcher is None or not native_watcher.loop.ptr:  # not made, or the loop is gone
+            return
+        if native_watcher.active or native_watcher.pending:
+            if self.loop.runs_elsewhere():  # the garbage collector works in any thread
+                native_watcher.loop.run_callback_threadsafe(native_watcher.stop)
+            else:
+                native_watcher.stop()
 
     def start(self) -> None:
         """Start watching; nothing happens when the watcher is active."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import DisconnectedError, NatsError
+from ..errors import NatsError
 from ..headers import Headers
 from .api import Api
 from .consumption import AnyCallback, Consumption, passes
@@ -60,8 +60,6 @@ class Consume(Consumption):
         """Is the consumer there? ``then(info, err)``; else end, or try again."""
 
         def replied(info: Any, failure: NatsError | None) -> None:
-            if self.ended or isinstance(failure, DisconnectedError):
-                return
             if failure is None:
                 then(info, err)
             elif passes(failure):
@@ -69,7 +67,7 @@ class Consume(Consumption):
             else:
                 self._end(failure)
 
-        self._next(self._api.ask(f'CONSUMER.INFO.{self._target}', None, replied))
+        self._ask(f'CONSUMER.INFO.{self._target}', None, replied)
 
     def _found(self, info: dict[str, Any], err: NatsError) -> None:
         self._begin_later(err)

@@ -182,8 +182,8 @@ def create_request(
 ) -> tuple[str, dict[str, Any]]:
     """Return the endpoint and the body that create (or update) a consumer.
 
-    The name and a single filter are in the subject, so that permissions can speak of them; but for a
-    filter with wildcards, which a subject to publish to may not have.
+    The name and a single filter are in the subject, so that permissions can speak of them; but not
+    a filter with wildcards, for one cannot publish to those.
     """
     check_stream(stream)
     config = check.options(config, _CONFIG, 'consumer')

@@ -10,7 +10,7 @@ from ..callbacks import arity
 from ..calls import Handle
 from ..errors import DisconnectedError, JetStreamError, JetStreamNotEnabledError, NatsError
 from ..headers import Headers
-from .api import Api
+from .api import Api, Then
 from .later import Later
 from .pull import Pull, Window
 from .status import Kind
@@ -99,7 +99,23 @@ class Consumption:
         _log.warning('%r: %s; tried again in %g s', self, err, delay)
         self._next(Later(self._nats.port, delay, self._begin))
 
+    def _ask(self, endpoint: str, body: dict[str, Any] | None, then: Then) -> None:
+        """Make a request; ``then(reply, err)`` follows unless something else comes first.
+
+        A lost connection is something else: ``connected`` begins again.
+        """
+
+        def replied(reply: Any, err: NatsError | None) -> None:
+            if self._step is step:
+                self._step = None
+                if not isinstance(err, DisconnectedError):
+                    then(reply, err)
+
+        step = self._api.ask(endpoint, body, replied)
+        self._next(step)
+
     def _next(self, step: Handle | None) -> None:
+        """Give up the step that was outstanding for this one."""
         if self._step is not None:
             self._step.cancel()
         self._step = step

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime, timezone
 from typing import Any
 
 from ..callbacks import arity
 from ..errors import (
     ConsumptionEnded,
-    DisconnectedError,
     JetStreamError,
     NatsError,
     UnsupportedOptionError,
@@ -32,6 +32,7 @@ from .echo import dropped
 from .message import Message
 from .pull import Window
 from .status import Kind
+from .stored import parse_time
 
 # How long the server keeps the consumer of a client that died.
 _INACTIVE_THRESHOLD = 60_000_000_000
@@ -70,6 +71,9 @@ class Ordered(Consumption):
         self._caught_up = False
         self._consumer: str | None = None
         self._last_seq: int | None = None  # the last message delivered; None: not begun
+        self._since: datetime | None = (
+            None  # when the first consumer was made, by the server's clock
+        )
         self._consumer_seq = 0
         self._pending = 0
         self._empty_rounds = 0
@@ -84,9 +88,29 @@ class Ordered(Consumption):
 
     def _begin(self) -> None:
         self._leave()
+        if self._since is None:
+            self._create()
+        else:
+            self._ask(f'STREAM.INFO.{self._stream}', None, self._still_there)
+
+    def _still_there(self, info: Any, err: NatsError | None) -> None:
+        """Go on in the same stream only: in another of its name the position means nothing."""
+        if err is not None:
+            self._retry_or_end(err)
+        elif self._is_another(info):
+            self._end(ConsumptionEnded('the stream was deleted and created again'))
+        else:
+            self._create()
+
+    def _is_another(self, info: dict[str, Any]) -> bool:
+        last_seq = (info.get('state') or {}).get('last_seq', 0)
+        made_since = self._since is not None and _created_at(info) > self._since
+        return made_since or last_seq < (self._last_seq or 0)
+
+    def _create(self) -> None:
         self._consumer = next_nuid()
         endpoint, body = create_request(self._stream, self._wanted(self._consumer), 'create')
-        self._next(self._api.ask(endpoint, body, self._created))
+        self._ask(endpoint, body, self._created)
 
     def _wanted(self, name: str) -> dict[str, Any]:
         config = {
@@ -109,27 +133,24 @@ class Ordered(Consumption):
         return self._config.get('deliver_policy') == 'last_per_subject' and not self._caught_up
 
     def _created(self, info: Any, err: NatsError | None) -> None:
-        if self.ended or isinstance(err, DisconnectedError):
+        if err is not None:
+            self._retry_or_end(err)
             return
-        if err is None:
-            err = self._unfit(info)
-        if err is None:
+        lost = list(dropped(self._config, info.get('config')))
+        if lost:
+            self._end(UnsupportedOptionError(lost, info))
+        else:
             self._deliver_from(info)
-        elif passes(err):
+
+    def _retry_or_end(self, err: NatsError) -> None:
+        if passes(err):
             self._begin_later(err)
         else:
             self._end(err)
 
-    def _unfit(self, info: dict[str, Any]) -> NatsError | None:
-        """Is the consumer made not the one that was asked for?"""
-        lost = list(dropped(self._config, info.get('config')))
-        if lost:
-            return UnsupportedOptionError(lost, info)
-        if self._last_seq and not self._again_from_start() and _position(info) < self._last_seq:
-            return ConsumptionEnded('the stream was deleted and created again')
-        return None
-
     def _deliver_from(self, info: dict[str, Any]) -> None:
+        if self._since is None:
+            self._since = _created_at(info)
         if self._last_seq is None:
             self._last_seq = 0 if self._again_from_start() else _position(info)
         self._consumer_seq = 0
@@ -162,10 +183,11 @@ class Ordered(Consumption):
         self._consumer_seq += 1
         if delivery.consumer_seq != self._consumer_seq:
             self._pull.stop()
-            self._begin_later(JetStreamError(0, 0, 'messages were lost on their way'))
+            self._begin_later(_lost())
             return
         if self._tries or not self._stood:
             self._standing()
+        self._empty_rounds = 0
         self._pending = delivery.pending
         last = not self._caught_up and not self._pending
         if delivery.seq > (self._last_seq or 0):
@@ -190,20 +212,25 @@ class Ordered(Consumption):
             # Messages that were to come may have been deleted meanwhile.
             self._empty_rounds += 1
             endpoint = f'CONSUMER.INFO.{self._stream}.{self._consumer}'
-            self._next(self._api.ask(endpoint, None, self._looked))
+            self._ask(endpoint, None, self._looked)
         else:
             self._catch_up_and_wait()
 
     def _looked(self, info: Any, err: NatsError | None) -> None:
-        if self.ended or isinstance(err, DisconnectedError):
-            return
+        if err is None and self._empty_rounds >= _MOST_EMPTY_ROUNDS and self._is_behind(info):
+            err = _lost()
         if err is not None:
             self._pull.stop()
             self._begin_later(err)
-        elif self._caught_up or not info.get('num_pending'):
+        elif self._caught_up or not (info.get('num_pending') or self._is_behind(info)):
             self._catch_up_and_wait()
         else:
             self._pull.more()
+
+    def _is_behind(self, info: dict[str, Any]) -> bool:
+        """Has the server sent messages that are not here yet?"""
+        sent = (info.get('delivered') or {}).get('consumer_seq', 0)
+        return isinstance(sent, int) and sent > self._consumer_seq
 
     def _catch_up_and_wait(self) -> None:
         if not self._caught_up:
@@ -213,6 +240,17 @@ class Ordered(Consumption):
 
     def _recover(self, kind: Kind, err: NatsError) -> None:
         self._begin_later(err)
+
+
+def _lost() -> JetStreamError:
+    return JetStreamError(0, 0, 'messages were lost on their way')
+
+
+def _created_at(info: dict[str, Any]) -> datetime:
+    try:
+        return parse_time(info['created'])
+    except (KeyError, TypeError, ValueError):
+        return datetime.min.replace(tzinfo=timezone.utc)
 
 
 def _position(info: dict[str, Any]) -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Far below the 64 MiB at which a server closes the connection of a client that is too slow.
 _WINDOW_BYTES = 8 * 1024 * 1024
 _MISSED_HEARTBEATS = 2
+# Seconds in which a server says something when it need not wait; two of them, see above.
+_PROMPT = 1.5
 
 
 @dataclass
@@ -114,14 +116,20 @@ class Pull:
         self._no_wait = no_wait
         self._heard = False
         self._silent = 0
-        heartbeat = self._window.idle_heartbeat / 1e9
-        self._timer.start(heartbeat, heartbeat)
+        self._watch()
         self._fill()
 
     def wait(self) -> None:
         """From now on wait for more; after ``on_idle``."""
         self._no_wait = False
+        self._watch()
         self._fill()
+
+    def _watch(self) -> None:
+        every = self._window.idle_heartbeat / 1e9
+        if self._no_wait:  # answered at once, one way or the other
+            every = min(every, _PROMPT)
+        self._timer.start(every, every)
 
     def more(self) -> None:
         """Take what is there again; after ``on_idle``."""

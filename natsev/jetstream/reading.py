@@ -152,6 +152,8 @@ class Reading:
         config.setdefault('deliver_policy', 'all')
         filters = [filter_subjects] if isinstance(filter_subjects, str) else filter_subjects or []
         checked = [check_subscription(subject) for subject in filters]
+        if not checked and config['deliver_policy'] == 'last_per_subject':
+            checked = ['>']  # the server insists on one
         if len(checked) == 1:
             config['filter_subject'] = checked[0]
         elif checked:

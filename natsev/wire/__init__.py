@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
 
 if TYPE_CHECKING or os.environ.get('NATSEV_PUREPYTHON'):
-    from .pure import Request, Wire
+    from .pure import Request, Wire, parse_puback
 else:
     try:
-        from ._speedups import Request, Wire
+        from ._speedups import Request, Wire, parse_puback
     except ImportError:
-        from .pure import Request, Wire
+        from .pure import Request, Wire, parse_puback
 
 implementation = 'python' if Wire.__module__.endswith('.pure') else 'compiled'
 
@@ -32,4 +32,5 @@ __all__ = [
     'Wire',
     'Yield',
     'implementation',
+    'parse_puback',
 ]

@@ -12,13 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from .shared import LARGE, MOST_PIECES
+
 Buffer: TypeAlias = bytes | memoryview
 Frame: TypeAlias = bytes | tuple[bytes, Buffer]
 
-# A copy of this size costs less than a piece of its own in sendmsg, and what goes with it.
-LARGE = 16 * 1024
-# What sendmsg takes on every system natsev runs on (IOV_MAX).
-MOST_PIECES = 1024
 _CRLF = b'\r\n'
 _MESSAGES = (b'PUB ', b'HPUB ')
 _PING = b'PING'

@@ -16,27 +16,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import BufferFullError, MaxPayloadError, NatsError, NoResponders, ProtocolError
 from ..headers import Headers, HeadersLike, encode_headers
 from ..subjects import check_queue_group, check_subject, check_subscription
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
-from .frames import LARGE, Buffer, Frame, Frames, length
+from .frames import Buffer, Frame, Frames, length
+from .shared import (
+    LARGE,
+    LEAST_RECEIVE,
+    MAX_CONTROL_LINE,
+    MAX_INFO,
+    MAX_LINE,
+    MAX_MESSAGE,
+    RECEIVE_BUFFER,
+    line_too_long,
+    parse_puback,
+    protocol_error,
+)
 
-# Big enough for one recv to bring hundreds of small messages, small enough to stay in the cache.
-RECEIVE_BUFFER = 256 * 1024
-# Never offer less than this to recv: calls would outweigh what they bring.
-LEAST_RECEIVE = 16 * 1024
-# The server's limit for what a client sends is 4096 (max_control_line) and may be raised; a MSG has
-# a client's subject and reply in it, so this is several times that.
-MAX_LINE = 32 * 1024
-# INFO lists every server of a cluster: room for some thousands.
-MAX_INFO = 128 * 1024
-# The server takes payloads of at most 64 MiB, and adds its own headers to them.
-MAX_MESSAGE = 65 * 1024 * 1024
-# The server's default for what follows the operation's name in a line that a client sends.
-MAX_CONTROL_LINE = 4096
 # Subjects found legal; when so many are known, they are forgotten and checked again.
 MOST_CHECKED = 1024
 
@@ -57,9 +56,10 @@ _SIMPLE: dict[bytes, type[Ping] | type[Pong] | type[Ok]] = {
     b'+OK': Ok,
 }
 _NO_RESPONDERS = re.compile(rb'NATS/1\.0 503(?![0-9])')
-_SHOWN = 48
 
 Callback = Callable[..., object]
+
+__all__ = ['Request', 'Wire', 'parse_puback']
 
 
 class Request:
@@ -103,7 +103,7 @@ class _Subscription:
 class _LargeMessage:
     """A message whose payload is still coming."""
 
-    __slots__ = ('filled', 'headers', 'reply', 'sid', 'storage', 'subject', 'view')
+    __slots__ = ('headers', 'reply', 'room', 'sid', 'subject', 'view')
 
     def __init__(
         self, sid: bytes, subject: bytes, reply: bytes | None, headers: bytes | None, size: int
@@ -112,9 +112,8 @@ class _LargeMessage:
         self.subject = subject
         self.reply = reply
         self.headers = headers
-        self.storage = bytearray(size)
-        self.view = memoryview(self.storage)
-        self.filled = 0
+        self.view = memoryview(bytearray(size))
+        self.room = size  # of it still to come
 
 
 class Wire:
@@ -153,7 +152,7 @@ class Wire:
         self._end = 0
         self._searched = 0  # no line ends between _start and here
         self._large: _LargeMessage | None = None
-        self._dead: str | None = None
+        self._dead: ProtocolError | None = None
         self._dispatching = False
 
     # -- publishing
@@ -315,6 +314,8 @@ class Wire:
             subscription.nargs = nargs
 
     def _user_subscription(self, sid: int) -> _Subscription | None:
+        if not isinstance(sid, int):
+            raise TypeError(f'sid must be int, not {type(sid).__name__}')
         key = b'%d' % sid
         return None if key == self._inbox_sid else self._subscriptions.get(key)
 
@@ -341,9 +342,10 @@ class Wire:
         """Append a message whose reply goes to *request*."""
         target = self._subject(subject)
         block = None if headers is None else encode_headers(headers)
+        data = _payload(payload)
         reply = self.expect(request)
         try:
-            self._append_message(target, reply.encode(), block, _payload(payload))
+            self._append_message(target, reply.encode(), block, data)
         except BaseException:
             self.requests.pop(request.token, None)
             raise
@@ -400,6 +402,8 @@ class Wire:
 
     def sent(self, size: int) -> None:
         """Forget the first *size* bytes of what ``output()`` returned: the kernel has them."""
+        if not 0 <= size <= self._frames.pending:
+            raise ValueError(f'{size} bytes sent, but {self._frames.pending} were pending')
         self._frames.take(size)
 
     # -- the I/O side: in
@@ -407,8 +411,8 @@ class Wire:
     def buffer(self) -> memoryview:
         """Return where the next received bytes go; never empty."""
         large = self._large
-        if large is not None and large.filled < len(large.storage):
-            return large.view[large.filled :]
+        if large is not None and large.room:
+            return large.view[-large.room :]
         if len(self._buffer) - self._end < LEAST_RECEIVE:
             self._make_room()
         return self._view[self._end :]
@@ -419,24 +423,25 @@ class Wire:
         # Grows only for a caller that feeds without dispatching, or for a huge block of headers.
         while capacity - waiting < LEAST_RECEIVE:
             capacity *= 2
-        kept = self._buffer[self._start : self._end]
-        if capacity != len(self._buffer):
-            self._new_buffer(capacity)
-        self._view[:waiting] = kept
+        buffer, view = self._buffer, self._view
+        if capacity != len(buffer):
+            buffer = bytearray(capacity)
+            view = memoryview(buffer)
+        view[:waiting] = self._view[self._start : self._end]
+        self._buffer, self._view = buffer, view
         self._searched -= self._start
         self._start, self._end = 0, waiting
 
-    def _new_buffer(self, capacity: int) -> None:
-        self._buffer = bytearray(capacity)
-        self._view = memoryview(self._buffer)
-
     def received(self, size: int) -> None:
         """Say that *size* bytes were written to what ``buffer()`` returned."""
-        large = self._large
-        if large is not None and large.filled < len(large.storage):
-            large.filled += size
-        else:
+        large = self._large if self._large is not None and self._large.room else None
+        room = len(self._buffer) - self._end if large is None else large.room
+        if not 0 <= size <= room:
+            raise ValueError(f'{size} bytes received, but there was room for {room}')
+        if large is None:
             self._end += size
+        else:
+            large.room -= size
 
     def feed(self, data: Buffer | bytearray) -> None:
         """Take bytes that came elsewhere."""
@@ -470,7 +475,7 @@ class Wire:
     def _dispatch(self, budget: int) -> Event | Yield | None:
         while True:
             if self._dead is not None:
-                raise ProtocolError(self._dead)
+                raise ProtocolError(str(self._dead))
             if self._start == self._end:
                 self._rewind_buffer()
                 return None
@@ -494,9 +499,10 @@ class Wire:
             budget -= 1
 
     def _rewind_buffer(self) -> None:
-        if len(self._buffer) > RECEIVE_BUFFER:
-            self._new_buffer(RECEIVE_BUFFER)
         self._start = self._end = self._searched = 0
+        if len(self._buffer) > RECEIVE_BUFFER:
+            buffer = bytearray(RECEIVE_BUFFER)
+            self._buffer, self._view = buffer, memoryview(buffer)
 
     def _message(self, found: re.Match[bytes]) -> bool:
         """Deliver a message whose line is there; return False if the rest has to come first."""
@@ -521,14 +527,15 @@ class Wire:
                 self._begin_large(_LargeMessage(sid, subject, reply, headers, stop - body), body)
             return False
         if self._buffer[stop : stop + 2] != b'\r\n':
-            self._fail('message without its line end', found[0])
+            self._fail('message without its line end', subject)
         self._start = stop + 2
         self._deliver(sid, subject, reply, headers, self._view[body:stop])
         return True
 
     def _begin_large(self, message: _LargeMessage, body: int) -> None:
-        message.filled = self._end - body
-        message.view[: message.filled] = self._view[body : self._end]
+        there = self._end - body
+        message.view[:there] = self._view[body : self._end]
+        message.room -= there
         self._large = message
         self._rewind_buffer()
 
@@ -538,7 +545,7 @@ class Wire:
         if self._end - self._start < 2:
             return False
         if self._buffer[self._start : self._start + 2] != b'\r\n':
-            self._fail('message without its line end', b'MSG %b %b' % (large.subject, large.sid))
+            self._fail('message without its line end', large.subject)
         self._start += 2
         self._large = None
         self._deliver(large.sid, large.subject, large.reply, large.headers, large.view)
@@ -621,11 +628,9 @@ class Wire:
     def _fail_line(self, limit: int) -> None:
         self._fail(f'line longer than {limit} bytes', bytes(self._view[self._start : self._end]))
 
-    def _fail(self, what: str, data: bytes) -> None:
-        shown = data[:_SHOWN].decode('ascii', 'backslashreplace')
-        dots = '...' if len(data) > _SHOWN else ''
-        self._dead = f'protocol error: {what}: {shown!r}{dots}'
-        raise ProtocolError(self._dead)
+    def _fail(self, what: str, data: bytes) -> NoReturn:
+        self._dead = protocol_error(what, data)
+        raise self._dead
 
     # -- the end of a connection
 
@@ -714,10 +719,7 @@ def _subscribe_frame(sid: bytes, subscription: _Subscription) -> bytes:
 
 def _check_line(line: bytes) -> None:
     if len(line) > MAX_CONTROL_LINE:
-        raise ValueError(
-            f'subject {line[:_SHOWN].decode(errors="replace")!r}... makes a protocol line of'
-            f' {len(line)} bytes; the server takes {MAX_CONTROL_LINE}'
-        )
+        raise line_too_long(line)
 
 
 def _event(line: bytes) -> Event | None:

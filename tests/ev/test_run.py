@@ -198,6 +198,28 @@ def test_loops_in_threads():
     assert sorted(got) == [0, 1, 2, 3]
 
 
+@pytest.mark.skipif(ev.implementation != 'gevent', reason='pyev does not look')
+def test_a_loop_that_another_thread_runs_is_refused():
+    loop = ev.Loop()
+    refused = []
+
+    def intrude():
+        try:
+            loop.start()
+        except RuntimeError as error:
+            refused.append(str(error))
+        end.send()
+
+    thread = threading.Thread(target=intrude)
+    end = ev.Async(loop, lambda w, _: w.stop())
+    end.start()
+    begin = loop.timer(0.0, 0.0, lambda *_: thread.start())
+    begin.start()
+    loop.start()
+    thread.join()
+    assert refused == ['this loop is run by another thread']
+
+
 def test_loops_and_watchers_can_be_freed_in_any_order():
     for _ in range(50):
         loop = ev.Loop()
@@ -472,19 +494,18 @@ def test_a_signal_between_the_loop_and_a_callback_loses_nothing(make, watch):
         f"""
         import socket, sys
         from natsev import ev
-        from natsev.loop import READ, port_for
+        from natsev.loop import READ, WRITE, port_for
         loop = {make}
         def run():
             loop.start() if loop is not ev.default_loop() else ev.run()
         ours, theirs = socket.socketpair()
-        theirs.send(b'x')
-        def readable(*args):
+        def ready(*args):
             print(ours.recv(1), *args[1:])
             io.stop()
         if {watch!r} == 'port':
-            io = port_for(loop).io(ours.fileno(), READ, readable)
+            io = port_for(loop).io(ours.fileno(), READ | WRITE, ready)
         else:
-            io = loop.io(ours, ev.EV_READ, lambda *args: readable(*args))
+            io = loop.io(ours, ev.EV_READ | ev.EV_WRITE, ready)
         io.start()
         def entered(frame, event, arg):
             if event == 'call' and loop.depth:
@@ -495,11 +516,12 @@ def test_a_signal_between_the_loop_and_a_callback_loses_nothing(make, watch):
             run()
         except KeyboardInterrupt:
             print('KeyboardInterrupt')
+        theirs.send(b'x')
         run()
         print('end')
         """,
         'KeyboardInterrupt',
-        "b'x'" if watch == 'port' else "b'x' 1",
+        "b'x'" if watch == 'port' else "b'x' 3",
         'end',
     )
 

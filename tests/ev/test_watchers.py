@@ -354,6 +354,27 @@ def test_a_watcher_in_a_cycle_is_stopped_when_the_cycle_goes(loop):
     loop.start()
 
 
+def test_a_watcher_can_be_dropped_in_another_thread(loop):
+    """As the garbage collector does."""
+    ours, theirs = socket.socketpair()
+    watchers = [loop.io(ours, ev.EV_READ, lambda *_: None)]
+    watchers[0].start()
+
+    def drop():
+        watchers.clear()
+        done.send()
+
+    thread = threading.Thread(target=drop)
+    done = ev.Async(loop, lambda w, _: w.stop())
+    done.start()
+    start = loop.timer(0.0, 0.0, lambda *_: thread.start())
+    start.start()
+    loop.start()  # returns, since the watcher has been stopped
+    thread.join()
+    ours.close()
+    theirs.close()
+
+
 def test_a_watcher_can_drop_itself_in_its_callback(loop):
     watchers = {}
     fired = []

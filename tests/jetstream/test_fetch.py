@@ -30,10 +30,15 @@ def payloads(messages):
     return [message.payload for message in messages]
 
 
+def until_info(run, js, stream, **values):
+    """Wait until the consumer's info says so: the server works in several threads."""
+    while not values.items() <= run.call(js.consumer_info, stream, 'C')[0].items():
+        pass
+
+
 def stands(run, js, stream):
     """Wait until the server has the request: it may look at what is sent later first."""
-    while run.call(js.consumer_info, stream, 'C')[0]['num_waiting'] == 0:
-        pass
+    until_info(run, js, stream, num_waiting=1)
 
 
 def test_the_ends_that_bring_messages(run, each_js, make_stream, fill, consumer):
@@ -50,6 +55,7 @@ def test_the_ends_that_bring_messages(run, each_js, make_stream, fill, consumer)
     assert run.call(js.fetch, stream, 'C', opts) == ([], None)
     assert run.call(js.fetch, stream, 'C', {'no_wait': True}) == ([], None)
     fill(js, f'{stream}.a', [b'x', b'y'])
+    until_info(run, js, stream, num_pending=2)
     opts = {'batch': 10, 'no_wait': True, 'expires': 10_000_000_000}  # nothing more there
     messages, err = run.call(js.fetch, stream, 'C', opts)
     assert (payloads(messages), err) == ([b'x', b'y'], None)
@@ -139,9 +145,7 @@ def test_silence_without_heartbeats(run, own_server, connect, make_stream, consu
 
 
 @pytest.mark.parametrize('reconnect', [True, False])
-def test_the_connection_is_lost(
-    run, own_server, connect, make_stream, consumer, proxy, reconnect
-):
+def test_the_connection_is_lost(run, own_server, connect, make_stream, consumer, proxy, reconnect):
     between = proxy(own_server)
     options = {'reconnect': reconnect, 'reconnect_delay': 10, 'on_error': lambda err: None}
     js = JetStream(nats=connect(port=between.port, **options))

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from natsev.wire.frames import LARGE
+from natsev.wire.shared import LARGE
 from tests.wire.driver import Driver
 
 

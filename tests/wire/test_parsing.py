@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from natsev.errors import ProtocolError
 from natsev.wire import YIELD, Err, Info, Ok, Ping, Pong
-from natsev.wire.pure import LARGE, MAX_INFO, MAX_LINE, MAX_MESSAGE, RECEIVE_BUFFER
+from natsev.wire.shared import LARGE, MAX_INFO, MAX_LINE, MAX_MESSAGE, RECEIVE_BUFFER
 from tests.wire.driver import Driver, bytewise
 
 LARGE_BODY = bytes(range(256)) * (LARGE // 256) + b'end'
@@ -265,3 +265,16 @@ def test_any_cut_gives_the_same(twin, sent, data):
     assert run(twin, [sent[a:b] for a, b in pairwise([0, *cuts, len(sent)])]) == whole
     if len(sent) < 2000:
         assert run(twin, bytewise(sent)) == whole
+
+
+@pytest.mark.parametrize('excess', [1, 10**9])
+def test_more_cannot_be_received_than_there_is_room_for(driver, excess):
+    room = len(driver.wire.buffer())
+    for size in (-1, room + excess):
+        with pytest.raises(ValueError, match=f'bytes received, but there was room for {room}'):
+            driver.wire.received(size)
+    driver.collect('a')
+    assert driver.events(b'MSG a 1 1000000\r\nxyz') == []
+    with pytest.raises(ValueError, match='there was room for 999997'):
+        driver.wire.received(999997 + excess)
+    assert driver.events(b'PING\r\n') == []

@@ -1,0 +1,60 @@
+"""What both twins of the wire share: the limits, and the words of their errors.
+
+The compiled twin has the limits again in ``_speedups.h``; the tests of each limit run on both.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import ProtocolError
+
+# Big enough for one recv to bring hundreds of small messages, small enough to stay in the cache.
+RECEIVE_BUFFER = 256 * 1024
+# Never offer less than this to recv: calls would outweigh what they bring.
+LEAST_RECEIVE = 16 * 1024
+# A copy of this size costs less than a piece of its own in sendmsg, and what goes with it.
+LARGE = 16 * 1024
+# What sendmsg takes on every system natsev runs on (IOV_MAX).
+MOST_PIECES = 1024
+# The server's limit for what a client sends is 4096 (max_control_line) and may be raised; a MSG has
+# a client's subject and reply in it, so this is several times that.
+MAX_LINE = 32 * 1024
+# INFO lists every server of a cluster: room for some thousands.
+MAX_INFO = 128 * 1024
+# The server takes payloads of at most 64 MiB, and adds its own headers to them.
+MAX_MESSAGE = 65 * 1024 * 1024
+# The server's default for what follows the operation's name in a line that a client sends.
+MAX_CONTROL_LINE = 4096
+_SHOWN = 48
+
+_PUBACK = re.compile(
+    rb' *\{ *"stream" *: *"([^"\\\x00-\x1f\x80-\xff]*)" *, *"seq" *: *(0|[1-9][0-9]{0,17})'
+    rb'(?: *, *"duplicate" *: *(true|false))? *\} *'
+)
+
+
+def protocol_error(what: str, data: bytes) -> ProtocolError:
+    """Return the error for *data*, of which it shows the beginning."""
+    dots = '...' if len(data) > _SHOWN else ''
+    return ProtocolError(f'protocol error: {what}: {bytes(data[:_SHOWN])!r}{dots}')
+
+
+def line_too_long(line: bytes) -> ValueError:
+    """Return the error for a *line* that the server would not take."""
+    return ValueError(
+        f'subject {line[:_SHOWN].decode(errors="replace")!r}... makes a protocol line of'
+        f' {len(line)} bytes; the server takes {MAX_CONTROL_LINE}'
+    )
+
+
+def parse_puback(data: bytes) -> tuple[str, int, bool] | None:
+    """Return stream, sequence and whether it is a duplicate, of a PubAck in its common shape.
+
+    None for every other, errors among them: that is for a JSON parser.
+    """
+    found = _PUBACK.fullmatch(data)
+    if found is None:
+        return None
+    stream, sequence, duplicate = found.groups()
+    return stream.decode(), int(sequence), duplicate == b'true'

@@ -1,0 +1,78 @@
+"""The documentation is built without a warning, its links lead somewhere, no name is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+import natsev
+from tests.conftest import missing
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Page(HTMLParser):
+    """The ids of a page, and the links to places in the same site."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == 'id' and value:
+                self.ids.add(value)
+            elif name in ('href', 'src') and value and not value.startswith(('http', 'data:')):
+                self.links.append(value)
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if find_spec('sphinx') is None:
+        missing('sphinx')
+    directory = tmp_path_factory.mktemp('site')
+    command = [sys.executable, '-m', 'sphinx', '-q', '-W', '--keep-going', '-E']
+    done = subprocess.run(
+        [*command, '-d', f'{directory}/doctrees', str(ROOT / 'docs'), f'{directory}/html'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, '')
+    return directory / 'html'
+
+
+def test_every_link_within_the_site_leads_somewhere(site):
+    pages = {path.resolve(): Page(path) for path in site.rglob('*.html')}
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            target = urlsplit(link)
+            found = (path.parent / unquote(target.path)).resolve() if target.path else path
+            ids = pages[found].ids if found in pages else set()
+            if not found.exists() or (target.fragment and unquote(target.fragment) not in ids):
+                broken.append(f'{path.name}: {link}')
+    assert len(pages) > 10
+    assert not broken
+
+
+def test_every_public_name_is_in_the_reference(site):
+    ids = {name for path in site.rglob('reference/*.html') for name in Page(path).ids}
+    absent = [name for name in natsev.__all__ if name != 'ev' and f'natsev.{name}' not in ids]
+    absent += [name for name in natsev.ev.__all__ if f'natsev.ev.{name}' not in ids]
+    assert not absent
+
+
+def test_every_error_is_in_the_catalogue():
+    catalogue = (ROOT / 'docs' / 'errors.md').read_text()
+    errors = [name for name in dir(natsev.errors) if name[0].isupper() and name != 'Any']
+    assert not [name for name in errors if f'`{name}`' not in catalogue]
