@@ -146,12 +146,26 @@ class Publishing:
             'ttl': ttl,
             **more,
         }
-        nats = self._api.nats
-        call = nats.call(cb if cb is not None else self._unwatched)
-        publication = self._publication(subject, payload, headers, options, timeout, call.end)
-        call.child = publication
-        publication.send()
+        call = self._api.nats.call(cb if cb is not None else self._unwatched)
+        call.child = self.publication(subject, payload, headers, options, call.end, timeout)
         return call
+
+    def publication(
+        self,
+        subject: str,
+        payload: Payload,
+        headers: HeadersOut | None,
+        options: Mapping[str, Any],
+        then: Then,
+        timeout: float | None = None,
+    ) -> Publication:
+        """Publish as a step of a larger call: ``then(ack, err)`` is called once, unless cancelled.
+
+        See ``js_publish`` for the rest.
+        """
+        publication = self._publication(subject, payload, headers, options, timeout, then)
+        publication.send()
+        return publication
 
     def _publication(
         self,
@@ -201,7 +215,8 @@ class Publication:
         self._nats = nats
         self._subject = subject
         # It may be sent later, or again: what its owner can change must be copied.
-        self._payload = payload if isinstance(payload, (bytes, str)) else bytes(payload)
+        mutable = isinstance(payload, (bytearray, memoryview))
+        self._payload = bytes(payload) if mutable else payload
         self._headers = headers
         self._timeout = timeout
         self._then = then
