@@ -215,8 +215,7 @@ class Publication:
         self._nats = nats
         self._subject = subject
         # It may be sent later, or again: what its owner can change must be copied.
-        mutable = isinstance(payload, (bytearray, memoryview))
-        self._payload = bytes(payload) if mutable else payload
+        self._payload = bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
         self._headers = headers
         self._timeout = timeout
         self._then = then

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..callbacks import arity
 from ..calls import Call
-from ..errors import CodecError, NatsError
+from ..errors import CodecError, DisconnectedError, NatsError
 from ..jetstream import Message
 from .deletes import PurgeDeletes
 from .entry import Entry, operation_of
@@ -138,10 +138,10 @@ class Many(Management):
             pattern: a key, a pattern with ``*`` for a token or ``>`` for all that follow, a list of
                 them (server 2.10), or None for all keys.
             cb: called as ``cb(key, value, op, entry)`` with op ``'PUT'``, ``'DEL'`` or ``'PURGE'``
-                and an ``Entry`` (revision, time); value is None for the latter two. ``cb(None, None,
-                None, None)`` comes once, when all that was there has been delivered. What cannot be
-                decoded comes with value None, its entry's ``error`` says why, and ``on_error`` is
-                told.
+                and an ``Entry`` (revision, time); value is None for the latter two. Once, when all
+                that was there has been delivered, ``cb(None, None, None, None)`` comes. What cannot
+                be decoded comes with value None, its entry's ``error`` says why, and ``on_error``
+                is told.
             history: begin with all revisions that are kept, not with the last of each key.
             ignore_deletes: leave ``DEL`` and ``PURGE`` out.
             meta_only: without values.
@@ -186,8 +186,8 @@ class Many(Management):
         def ended(err: NatsError | None) -> None:
             if on_end is not None:
                 on_end(*(err,)[:end_nargs])
-            elif err is not None:
-                nats.report(err)
+            elif err is not None and not isinstance(err, DisconnectedError):
+                nats.report(err)  # that the client was closed it tells itself
 
         end_nargs = arity(on_end, 1) if on_end is not None else 0
         patterns = patterns_of(pattern)
