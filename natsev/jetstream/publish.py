@@ -68,7 +68,7 @@ def with_options(
         return headers
     if headers is None:
         return ours
-    return [*_pairs(headers), *ours]
+    return [*header_pairs(headers), *ours]
 
 
 def _ttl(value: Any) -> str:
@@ -78,12 +78,26 @@ def _ttl(value: Any) -> str:
     return f'{check.number(value, "ttl", 1000)}ms'
 
 
-def _pairs(headers: HeadersOut) -> Iterable[tuple[str, Any]]:
+def header_pairs(headers: HeadersOut | None) -> Iterable[tuple[str, Any]]:
+    """Return *headers*, in whichever form they are, as pairs."""
+    if headers is None:
+        return ()
     if isinstance(headers, (bytes, bytearray, memoryview)):
         headers = Headers(bytes(headers))
     if isinstance(headers, Headers):
         return headers.pairs()
     return headers.items() if isinstance(headers, Mapping) else headers
+
+
+def check_message(nats: Nats, subject: str, headers: Any, payload: bytes | str) -> None:
+    """Raise what is wrong with a message that is to be sent later."""
+    check_subject(subject)
+    if not isinstance(payload, (bytes, str)):
+        raise TypeError(f'payload must be bytes-like or str, not {type(payload).__name__}')
+    size = len(encode_headers(headers)) if headers else 0
+    size += len(payload.encode() if isinstance(payload, str) else payload)
+    if size > nats.max_payload():
+        raise MaxPayloadError(size, nats.max_payload())
 
 
 class Publishing:
@@ -233,11 +247,7 @@ class Publication:
 
     def check(self) -> None:
         """Raise what is wrong with it, as far as that is known before it is sent."""
-        check_subject(self._subject)
-        size = len(encode_headers(self._headers)) if self._headers else 0
-        size += len(self._payload.encode() if isinstance(self._payload, str) else self._payload)
-        if size > self._nats.max_payload():
-            raise MaxPayloadError(size, self._nats.max_payload())
+        check_message(self._nats, self._subject, self._headers, self._payload)
 
     def fail(self, err: NatsError) -> None:
         """End it with *err*, unless it was cancelled."""

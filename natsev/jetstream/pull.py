@@ -123,7 +123,11 @@ class Pull:
         self.stop()
         self._subject = self._api.subject(f'CONSUMER.MSG.NEXT.{target}')
         self._inbox = self._nats.new_inbox()
-        self._sid = self._nats.subscribe(self._inbox, self._on_message)
+        try:
+            self._sid = self._nats.subscribe(self._inbox, self._on_message)
+        except NatsError as err:  # the client is being closed
+            self._trouble(Kind.BUSY, err)
+            return
         self._no_wait = no_wait
         self._heard = False
         self._silent = 0
