@@ -53,7 +53,6 @@ from .objectstore import ObjectStore
 from .wire import implementation as wire_implementation
 
 __all__ = [
-    'KV',
     'AuthenticationError',
     'BucketExistsError',
     'BucketNotFoundError',
@@ -72,6 +71,7 @@ __all__ = [
     'JetStream',
     'JetStreamError',
     'JetStreamNotEnabledError',
+    'KV',
     'LinkError',
     'MaxPayloadError',
     'MessageNotFoundError',

@@ -19,7 +19,7 @@ NAMES = """
     SealedError ServerError SlowConsumerError StaleConnectionError StorageFullError
     StreamExistsError StreamNotFoundError TooManyRequestsError UnsupportedOptionError
     WrongSequenceError
-    Headers JetStream Nats ObjectStore __version__ ev wire_implementation
+    Headers JetStream KV Nats ObjectStore __version__ ev wire_implementation
 """
 CLASSES = [
     value for value in (getattr(natsev, name) for name in natsev.__all__) if inspect.isclass(value)

@@ -285,8 +285,12 @@ class TestHistory:
         assert err is None
         found = [(entry['operation'], entry['value'], entry['delta']) for entry in entries]
         assert found == [
-            ('PUT', b'1', 4), ('PUT', b'2', 3), ('PUT', b'3', 2), ('PUT', b'4', 1), ('DEL', None, 0),
-        ]  # fmt: skip
+            ('PUT', b'1', 4),
+            ('PUT', b'2', 3),
+            ('PUT', b'3', 2),
+            ('PUT', b'4', 1),
+            ('DEL', None, 0),
+        ]
         assert run.call(kv.history, 'none') == ([], None)
 
 
