@@ -52,7 +52,7 @@ from .nats import Nats
 from .objectstore import ObjectStore
 from .wire import implementation as wire_implementation
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - plainly sorted; ruff takes KV for a constant
     'AuthenticationError',
     'BucketExistsError',
     'BucketNotFoundError',
