@@ -11,6 +11,7 @@ from ..calls import Call, Handle
 from ..errors import JetStreamError, MaxPayloadError, NatsError, NoResponders
 from ..headers import Headers, encode_headers
 from ..subjects import check_subject
+from ..wire import parse_puback
 from . import check
 from .api import Api, Then, parse_reply
 from .later import Later
@@ -292,6 +293,12 @@ def _nobody(ack: Any, err: NatsError | None) -> None:
 
 def parse_ack(payload: bytes | None, headers: Headers | None) -> dict[str, Any] | NatsError:
     """Return the publish acknowledgement in a reply, or the error in it. Never raises."""
+    plain = parse_puback(payload) if payload else None
+    if plain is not None:
+        stream, seq, duplicate = plain
+        if duplicate:
+            return {'stream': stream, 'seq': seq, 'duplicate': True}
+        return {'stream': stream, 'seq': seq}
     ack = parse_reply(payload, headers)
     if isinstance(ack, dict) and not isinstance(ack.get('stream'), str):
         return JetStreamError(0, 0, 'the reply is not an acknowledgement of JetStream')
