@@ -19,12 +19,13 @@ from .admin import BucketStatus
 from .bucket import Bucket
 from .config import BucketOptions
 from .delete import Delete
-from .get import Get
+from .get import Get, Part
 from .listing import Listing
-from .lookup import Entry, find
+from .lookup import Entry, find, resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
 from .put import Put
+from .reader import Reader
 from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
 from .source import Source, source_of
@@ -296,10 +297,14 @@ class ObjectStore:
         cb: AnyCallback,
         *,
         into: Path | IO[bytes] | None = None,
+        offset: int = 0,
+        length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
     ) -> Transfer:
-        """Read an object. Size and digest are verified; links are followed, also to other buckets.
+        """Read an object, or a part of it.
+
+        Size and digest are verified; links are followed, also to other buckets.
 
         Args:
             name: the object.
@@ -308,6 +313,9 @@ class ObjectStore:
             into: a ``pathlib.Path``, which is written under a temporary name, verified and renamed;
                 or a binary file, which is written as the bytes come: do not trust it before the
                 callback.
+            offset: where to begin, in bytes; behind the end there is nothing.
+            length: at most so many bytes; None: to the end. The digest of a part is not known: its
+                bytes are only verified where it is the whole.
             progress: called as ``progress(done, total)``.
             if_none_match: a digest as in metadata: the object is not read when it still has it.
 
@@ -330,7 +338,13 @@ class ObjectStore:
         """
         call = self._bucket.nats.call(cb, 3, 1)
         return self._get(
-            name, call, sink_for(into), lambda *results: results, progress, if_none_match
+            name,
+            call,
+            sink_for(into),
+            lambda *results: results,
+            check.part(offset, length),
+            progress,
+            if_none_match,
         )
 
     def get_stream(
@@ -339,6 +353,8 @@ class ObjectStore:
         on_chunk: AnyCallback,
         cb: AnyCallback,
         *,
+        offset: int = 0,
+        length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
     ) -> Transfer:
@@ -348,7 +364,7 @@ class ObjectStore:
             name: the object.
             on_chunk: called as ``on_chunk(data)``; ``pause()`` of the transfer holds it back.
             cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            progress, if_none_match: as for ``get``.
+            offset, length, progress, if_none_match: as for ``get``.
 
         Returns:
             A ``Transfer``.
@@ -363,7 +379,8 @@ class ObjectStore:
         def results(data: Any, err: Any, meta: ObjectMeta | None) -> tuple[Any, ...]:
             return (meta if err is None else None, err)
 
-        return self._get(name, nats.call(cb), sink, results, progress, if_none_match)
+        part = check.part(offset, length)
+        return self._get(name, nats.call(cb), sink, results, part, progress, if_none_match)
 
     def _get(
         self,
@@ -371,6 +388,7 @@ class ObjectStore:
         call: Call,
         sink: Sink,
         results: Callable[..., tuple[Any, ...]],
+        part: Part,
         progress: AnyCallback | None,
         if_none_match: str | None,
     ) -> Get:
@@ -381,11 +399,37 @@ class ObjectStore:
             name,
             sink,
             results=results,
+            part=part,
             progress=progress,
             if_none_match=check.digest(if_none_match, 'if_none_match'),
         )
         get.start()
         return get
+
+    def open(self, name: str, cb: AnyCallback) -> Call:
+        """Open an object, to read parts of it wherever you like.
+
+        Args:
+            name: the object; links are followed.
+            cb: called once as ``cb(reader, err)`` with a ``Reader``: ``read_at(offset, length,
+                cb)``, ``close()``, ``meta``; ``(None, None)`` when there is no such object.
+
+        Errors:
+            LinkError, InvalidMetaError, BucketNotFoundError, RequestTimeout, DisconnectedError,
+            Cancelled.
+        """
+        bucket = self._bucket
+        bucket.subjects.meta(name)
+        call = StoreCall(bucket, cb)
+
+        def found(where: Bucket, meta: ObjectMeta | None) -> None:
+            if meta is None or meta['deleted']:
+                call.end(None, None)
+            else:
+                call.end(Reader(bucket, name, where, meta), None)
+
+        resolve(bucket, call, name, found)
+        return call
 
     def info(self, name: str, cb: AnyCallback, deleted: bool = False) -> Call:
         """Read an object's metadata. A link's is its own, not that of where it leads.
@@ -524,4 +568,12 @@ class ObjectStore:
         )
 
 
-__all__ = ['BucketOptions', 'BucketStatus', 'ObjectMeta', 'ObjectStore', 'Transfer', 'Writer']
+__all__ = [
+    'BucketOptions',
+    'BucketStatus',
+    'ObjectMeta',
+    'ObjectStore',
+    'Reader',
+    'Transfer',
+    'Writer',
+]
