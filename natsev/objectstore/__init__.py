@@ -17,6 +17,7 @@ from ..subjects import check_bucket
 from . import admin, check, record
 from .admin import BucketStatus
 from .bucket import Bucket
+from .commit import Commit, Item
 from .config import BucketOptions
 from .delete import Delete
 from .get import Get, Part
@@ -28,7 +29,7 @@ from .put import Put
 from .reader import Reader
 from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
-from .source import Source, source_of
+from .source import Source, can_rewind, source_of
 from .transfer import Transfer
 from .watch import Watch
 from .writer import Writer
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from ..jetstream import JetStream
 
 AnyCallback = Callable[..., Any]
+# The class has a method that is called list.
+_Items = list[Item]
+_Metas = list[ObjectMeta]
 _CHUNK_SIZE = 128 * 1024
 # Beside the metadata's own text: headers, and what grows while the object is stored.
 _META_ROOM = 1024
@@ -171,6 +175,9 @@ class ObjectStore:
         progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
+        skip_same: bool = False,
+        ttl: int | None = None,
+        atomic: bool | None = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
 
@@ -192,6 +199,12 @@ class ObjectStore:
             expected_seq: store only if the present object, or its tombstone, has this ``seq`` (0:
                 there is none).
             if_absent: store only if there is no such object.
+            skip_same: when the object there has the same bytes, leave it as it is (its metadata
+                too): it is the result. The data is read twice, so it must not be an iterable.
+            ttl: ms after which the server removes the object, at least 1000; the bucket must allow
+                it (``object_ttl``).
+            atomic: store chunks and metadata in one batch, all or nothing; the bucket must allow
+                it (``atomic``), and it takes up to 999 chunks, held in memory.
 
         Returns:
             A ``Transfer``.
@@ -200,25 +213,29 @@ class ObjectStore:
             WrongSequenceError: *expected_seq* or *if_absent* did not hold.
             BucketNotFoundError, SealedError, StorageFullError: the bucket cannot take it.
             RequestTimeout: no progress for as long as ``timeout``.
-            ObjectStoreError: *data* could not be read; ``__cause__`` tells why.
+            ObjectStoreError: *data* could not be read (``__cause__`` tells why), or the bucket does
+                not allow *ttl* or *atomic*.
             DisconnectedError, Cancelled, JetStreamError.
 
         Raises:
             TypeError, ValueError: an argument cannot be.
             MaxPayloadError: the metadata is larger than the server takes.
         """
-        return self._put(
-            name,
-            source_of(data),
-            cb,
-            description=description,
-            headers=headers,
-            metadata=metadata,
-            chunk_size=chunk_size,
-            progress=progress,
-            expected_seq=expected_seq,
-            if_absent=if_absent,
-        )
+        source = source_of(data)
+        options: dict[str, Any] = {
+            'description': description,
+            'headers': headers,
+            'metadata': metadata,
+            'chunk_size': chunk_size,
+            'expected_seq': expected_seq,
+            'if_absent': if_absent,
+            'ttl': ttl,
+        }
+        if skip_same and not can_rewind(source):
+            raise TypeError('skip_same needs data that can be read twice')
+        if atomic:
+            return self._commit([self._item(name, source, **options)], cb, _the_only, progress)
+        return self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)
 
     def put_stream(
         self,
@@ -234,7 +251,7 @@ class ObjectStore:
             name: see ``put``.
             cb: called once as ``cb(info, err)``, after ``end()``.
             on_drain: see ``Writer``.
-            **options: as for ``put``.
+            **options: as for ``put``, but for ``skip_same`` and ``atomic``.
 
         Returns:
             A ``Writer``: ``write(data)``, ``end()``, ``abort()``.
@@ -243,25 +260,97 @@ class ObjectStore:
         writer.transfer = self._put(name, writer.source, cb, **options)
         return writer
 
+    def commit(
+        self,
+        objects: Iterable[tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]],
+        cb: AnyCallback,
+    ) -> Transfer:
+        """Store several objects at once: all of them, or none.
+
+        The bucket must allow it (``atomic``). All is held in memory, and chunks and metadata
+        together are at most 1000 messages.
+
+        Args:
+            objects: ``(name, data)``, or ``(name, data, options)`` with options of ``put``:
+                ``description``, ``headers``, ``metadata``, ``chunk_size``, ``expected_seq``,
+                ``if_absent``, ``ttl``.
+            cb: called once as ``cb(infos, err)`` with the ``ObjectMeta`` of each, in their order.
+
+        Returns:
+            A ``Transfer``.
+
+        Errors:
+            WrongSequenceError: a condition did not hold; nothing is stored.
+            See ``put`` for the others.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be, or a name is there twice.
+        """
+        items = [self._item(name, source_of(data), **dict(*rest)) for name, data, *rest in objects]
+        names = [item.meta['name'] for item in items]
+        if len(set(names)) < len(names):
+            raise ValueError('a commit cannot store two objects under one name')
+        if not items:
+            raise ValueError('there is nothing to commit')
+        return self._commit(items, cb, list, None)
+
+    def _commit(
+        self,
+        items: _Items,
+        cb: AnyCallback,
+        result: Callable[[_Metas], Any],
+        progress: AnyCallback | None,
+    ) -> Commit:
+        bucket = self._bucket
+        commit = Commit(bucket, bucket.nats.call(cb), items, result, progress)
+        commit.start()
+        return commit
+
     def _put(
         self,
         name: str,
         source: Source,
         cb: AnyCallback,
         *,
+        progress: AnyCallback | None = None,
+        skip_same: bool = False,
+        **options: Any,
+    ) -> Put:
+        item = self._item(name, source, **options)
+        put = Put(
+            self._bucket,
+            self._bucket.nats.call(cb),
+            item.meta,
+            source,
+            chunk_size=item.chunk_size,
+            condition=item.condition,
+            progress=progress,
+            skip_same=skip_same,
+            ttl=item.ttl,
+        )
+        put.start()
+        return put
+
+    def _item(
+        self,
+        name: str,
+        source: Source,
+        *,
         description: str | None = None,
         headers: Mapping[str, str | Iterable[str]] | None = None,
         metadata: Mapping[str, str] | None = None,
         chunk_size: int | None = None,
-        progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
-    ) -> Put:
+        ttl: int | None = None,
+    ) -> Item:
+        """Return one object to be stored, its options checked."""
         bucket = self._bucket
         bucket.subjects.meta(name)
         if chunk_size is None:
             chunk_size = self._chunk_size
-        check.number(chunk_size, 'chunk_size', 1)
+        if ttl is not None:
+            check.number(ttl, 'ttl', 1000)
         meta = record.new(
             name,
             bucket.name,
@@ -271,17 +360,13 @@ class ObjectStore:
             metadata=record.check_metadata(metadata),
         )
         self._check_size(meta)
-        put = Put(
-            bucket,
-            bucket.nats.call(cb),
+        return Item(
             meta,
             source,
-            chunk_size=chunk_size,
-            condition=check.condition(expected_seq, if_absent),
-            progress=progress,
+            check.number(chunk_size, 'chunk_size', 1),
+            check.condition(expected_seq, if_absent),
+            ttl,
         )
-        put.start()
-        return put
 
     def _check_size(self, meta: ObjectMeta) -> None:
         if meta['description'] or meta['headers'] or meta['metadata']:
@@ -566,6 +651,10 @@ class ObjectStore:
             ignore_deletes=ignore_deletes,
             deliver=deliver,
         )
+
+
+def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:
+    return metas[0]
 
 
 __all__ = [

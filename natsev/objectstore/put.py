@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from enum import Enum, auto
+from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -43,6 +44,8 @@ from .transfer import Transfer
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
+# Bytes hashed at once, and how often in one turn of the loop: some two milliseconds.
+_HASHED, _HASHED_PER_TURN = 256 * 1024, 8
 _WRONG_LAST_MSG_ID = 10070
 _PAUSE = 0.25
 
@@ -59,6 +62,7 @@ ANY = Condition()
 
 class _Stage(Enum):
     OPENING = auto()  # the bucket's configuration is asked for
+    COMPARING = auto()  # the source is hashed, to see whether it is there already
     STARTING = auto()  # the first bytes are awaited
     SENDING = auto()
     COMMITTING = auto()  # the metadata is on its way
@@ -75,6 +79,8 @@ class Put(Transfer):
         chunk_size: as asked for; what the server takes may be less.
         condition: what must hold.
         progress: the user's, called as ``progress(done, total)``.
+        skip_same: store nothing when the object there has the same bytes.
+        ttl: ms after which the object goes; None: never.
     """
 
     def __init__(
@@ -87,6 +93,8 @@ class Put(Transfer):
         chunk_size: int,
         condition: Condition = ANY,
         progress: Callable[..., Any] | None = None,
+        skip_same: bool = False,
+        ttl: float | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
         self.bytes_total = source.size
@@ -100,7 +108,9 @@ class Put(Transfer):
         self._size = 0
         self._at_end = False
         self._ahead: deque[Buffer] = deque()  # read, but not yet taken by the chunks
-        self._chunks = Chunks(self, bucket, meta['nuid'])
+        self._skip_same = skip_same
+        self._ttl = ttl
+        self._chunks = Chunks(self, bucket, meta['nuid'], ttl_of_chunks(ttl))
         # Is it one chunk, which goes out together with the metadata?
         self._pair = False
         # The meta to replace: its sequence, and the nuid whose chunks go with it.
@@ -116,12 +126,15 @@ class Put(Transfer):
         self._repeated = False
         self._was_lost = False
         self._purging = False
+        self._began_at = 0.0
 
     # The stages.
 
     def _go_on(self) -> None:
         if self._stage is _Stage.OPENING:
             self._bucket.open(self, self._opened)
+        elif self._stage is _Stage.COMPARING:
+            self._compare_again()
         elif self._stage is _Stage.STARTING:
             self._look()
         elif self._chunks.settled and self._stage is _Stage.COMMITTING:
@@ -140,7 +153,11 @@ class Put(Transfer):
         if 'mirror' in bucket.config:
             self.fail(ObjectStoreError(f'bucket {bucket.name!r} is a mirror', bucket=bucket.name))
             return
-        self._chunk_size = self._clamped(self._chunk_size)
+        if self._ttl is not None and not bucket.config.get('allow_msg_ttl'):
+            text = 'the bucket takes no ttl: create it with object_ttl=True'
+            self.fail(ObjectStoreError(text, bucket=bucket.name))
+            return
+        self._chunk_size = chunk_size_for(self._bucket, self._chunk_size)
         self._meta['options']['max_chunk_size'] = self._chunk_size
         try:
             self._source.open()
@@ -148,16 +165,62 @@ class Put(Transfer):
             self._source_failed(exc)
             return
         self.bytes_total = self._source.size
+        if self._skip_same:
+            self._stage = _Stage.COMPARING
+            self._compare()
+        else:
+            self._stage = _Stage.STARTING
+            self._look()
+
+    # Is it the same object that is there?
+
+    def _compare(self) -> None:
+        self._bucket.leader(self, {'last_by_subj': self._subject}, self._compare_with)
+
+    def _compare_again(self) -> None:
+        try:
+            if not self._source.rewind():
+                raise OSError('it cannot be read twice')
+        except Exception as exc:  # whatever the user's file raises
+            self._source_failed(exc)
+        else:
+            self._compare()
+
+    def _compare_with(self, message: StoredMessage | None) -> None:
+        if not self._take_current(message):
+            return
+        meta = meta_of(message, self._bucket.name)
+        size = self._source.size
+        if meta is None or not meta['digest'] or size not in (None, meta['size']):
+            self._differs()
+        else:
+            self._hash_on(meta, hashlib.sha256())
+
+    def _hash_on(self, meta: ObjectMeta, digest: Any) -> None:
+        """Hash the source, a part in each turn of the loop."""
+        if not self.running:
+            return  # begins again with the next connection, or when it is resumed
+        try:
+            for _ in range(_HASHED_PER_TURN):
+                piece = self._source.read(_HASHED)
+                digest.update(piece or b'')
+                if not piece or len(piece) < _HASHED:
+                    break
+            else:
+                self._nats.call_soon(self._hash_on, meta, digest)
+                return
+            if digest.digest() == record.digest_bytes(meta['digest']):
+                self._end(meta, None)
+            elif not self._source.rewind():
+                raise OSError('it cannot be read twice')
+            else:
+                self._differs()
+        except Exception as exc:  # whatever the user's file raises
+            self._source_failed(exc)
+
+    def _differs(self) -> None:
         self._stage = _Stage.STARTING
         self._look()
-
-    def _clamped(self, chunk_size: int) -> int:
-        """Return *chunk_size*, or the most that server and stream let through."""
-        most = self._nats.max_payload()
-        limit = self._bucket.config.get('max_msg_size', -1)
-        if limit > 0:
-            most = min(most, limit)
-        return min(chunk_size, max(most - _HEADROOM, most // 2))
 
     def _look(self) -> None:
         """Look at the first bytes: are they all?"""
@@ -172,6 +235,7 @@ class Put(Transfer):
             return  # failed, or there is nothing yet
         self._pair = self._at_end and len(self._ahead) == 1
         self._stage = _Stage.SENDING
+        self._began_at = monotonic()
         if not (self._at_end and len(self._ahead) < 2 and self._guess()):
             self._read_current()
         # With a condition it is better to know first than to send in vain.
@@ -181,7 +245,9 @@ class Put(Transfer):
     def _resumed(self) -> None:
         if not self.running:
             return
-        if self._stage is _Stage.STARTING:
+        if self._stage is _Stage.COMPARING:
+            self._compare_again()
+        elif self._stage is _Stage.STARTING:
             self._look()
         elif self._stage is _Stage.SENDING and self._chunks.refusal is None:
             self._chunks.pump()
@@ -298,9 +364,10 @@ class Put(Transfer):
         meta = self._meta
         meta['size'], meta['chunks'] = self._size, self._chunks.count
         meta['digest'] = record.digest_text(self._hash.digest(), self._bucket.dialect)
+        ttl = '' if self._ttl is None else f'Nats-TTL: {self._ttl_left()}s\r\n'
         guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
         block = (
-            f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n'
+            f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n{ttl}'
             f'Nats-Expected-Last-Subject-Sequence: {self._expected}\r\n{guard}\r\n'
         )
         try:
@@ -309,6 +376,12 @@ class Put(Transfer):
             )
         except NatsError as err:  # the metadata is larger than the server takes
             self.fail(err)
+
+    def _ttl_left(self) -> int:
+        """Return seconds: the metadata must not outlive the chunks, which were stored before."""
+        assert self._ttl is not None
+        spent = monotonic() - self._began_at
+        return max(1, int(self._ttl / 1000 - spent))
 
     def _published(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
@@ -389,7 +462,7 @@ class Put(Transfer):
     def _expecting(self) -> bool:
         if self._stage is _Stage.SENDING and not self.done:
             return self._expected is None or self._chunks.unanswered > 0
-        return self._stage is not _Stage.STARTING
+        return self._stage not in (_Stage.STARTING, _Stage.COMPARING) or self.done
 
     def _idle(self) -> None:
         if self.done:
@@ -432,6 +505,31 @@ class Put(Transfer):
 
 def _raise(exc: Exception) -> None:
     raise exc
+
+
+def chunk_size_for(bucket: Bucket, wanted: int) -> int:
+    """Return *wanted*, or the most that server and stream let through."""
+    most = bucket.nats.max_payload()
+    limit = bucket.config.get('max_msg_size', -1)
+    if limit > 0:
+        most = min(most, limit)
+    return min(wanted, max(most - _HEADROOM, most // 2))
+
+
+def ttl_of_chunks(ttl: float | None) -> bytes:
+    """Return the header of chunks that live for *ttl* ms, and a little longer than metadata."""
+    return b'' if ttl is None else b'Nats-TTL: %ds\r\n' % (ceil(ttl / 1000) + 1)
+
+
+def meta_of(message: StoredMessage | None, bucket: str) -> ObjectMeta | None:
+    """Return the live object in *message*; None: it is none, or a link, or cannot be read."""
+    if message is None:
+        return None
+    try:
+        meta = record.parse(message, bucket)
+    except InvalidMetaError:
+        return None
+    return None if meta['deleted'] or 'link' in meta['options'] else meta
 
 
 def known_of(message: StoredMessage | None, bucket: str) -> Known:
