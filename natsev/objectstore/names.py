@@ -93,9 +93,15 @@ def _standard(name: str) -> str:
     return base64.b64encode(name.encode()).decode()
 
 
+def _latin(name: str) -> str:
+    # The JavaScript client's: UnicodeEncodeError, a ValueError, where a name is not Latin-1.
+    return base64.urlsafe_b64encode(name.encode('latin-1')).decode()
+
+
 _SPELLINGS: dict[str, Callable[[str], str]] = {
     'adr20': encode_object_name,
     'ev-nats': percent_encode_name,
     'unpadded': _unpadded,
     'standard': _standard,
+    'latin': _latin,
 }

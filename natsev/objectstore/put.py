@@ -110,7 +110,6 @@ class Put(Transfer):
         self._reply: dict[str, Any] | NatsError | None = None
         self._guarded = False
         self._repeated = False
-        self._cancelled = False
         self._was_lost = False
         self._purging = False
 
@@ -192,9 +191,10 @@ class Put(Transfer):
 
         Once the metadata is on its way it is too late: the callback tells what became of it.
         """
-        self._cancelled = True
         if self._request is None:
             super().cancel()
+        else:
+            self._cancelled = True
 
     # Reading.
 
@@ -225,10 +225,6 @@ class Put(Transfer):
         self.fail(err)
 
     # What the chunks ask for and tell.
-
-    @property
-    def running(self) -> bool:
-        return not (self.done or self._away or self._paused)
 
     def next_piece(self) -> Buffer | None:
         if self._ahead:

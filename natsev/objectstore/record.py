@@ -110,7 +110,11 @@ def to_json(meta: ObjectMeta, unknown: Mapping[str, Any] | None = None) -> bytes
         body['deleted'] = True
     if unknown:
         body.update((key, value) for key, value in unknown.items() if key not in meta)
-    return _to_json(body).encode()
+    text = _to_json(body)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # another client's text, read from an escaped lone surrogate
+        return json.dumps(body, separators=(',', ':')).encode()
 
 
 def tombstone(meta: ObjectMeta) -> ObjectMeta:
@@ -146,6 +150,7 @@ def parse(message: StoredMessage, bucket: str) -> ObjectMeta:
 
 def _fill(meta: ObjectMeta, body: dict[str, Any]) -> None:
     meta['name'] = _text(body.get('name')) or meta['name']
+    meta['name'].encode()  # a lone surrogate is no name: nobody could ask for it
     meta['description'] = _text(body.get('description')) or None
     meta['headers'] = _headers(body.get('headers'))
     meta['metadata'] = _strings(body.get('metadata'))
@@ -261,9 +266,7 @@ def digest_bytes(text: str | None) -> bytes | None:
 
 def check_description(value: Any) -> str | None:
     """Return *value*, an object's description."""
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f'description must be str, not {type(value).__name__}')
-    return value or None
+    return None if value is None else _checked_text(value, 'description') or None
 
 
 def check_headers(value: Any) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 from ..errors import ObjectStoreError
 
 Buffer = bytes | memoryview
+_END = object()
 
 
 class Source(Protocol):
@@ -167,8 +168,8 @@ class Pieces:
 
     def read(self, size: int) -> Buffer:
         while self._more and len(self._gathered) < size:
-            piece = next(self._pieces, None)
-            if piece is None:
+            piece = next(self._pieces, _END)
+            if piece is _END:
                 self._more = False
             else:
                 self._gathered.add(_checked(piece))

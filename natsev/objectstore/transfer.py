@@ -53,6 +53,8 @@ class Transfer:
         self._progress_nargs = arity(progress, 2) if progress is not None else 0
         self._away = False
         self._paused = False
+        self._cancelled = False
+        self._begun = False
         self._ended = False
         self._err: NatsError | None = None
         self._progress_at = 0.0
@@ -63,7 +65,8 @@ class Transfer:
 
     def cancel(self) -> None:
         """Give up. The callback still comes once, with ``Cancelled``, when all is cleaned up."""
-        if not self.done:
+        if not (self.done or self._cancelled):
+            self._cancelled = True
             self._nats.call_soon(self.fail, Cancelled())
 
     def pause(self) -> None:
@@ -75,8 +78,7 @@ class Transfer:
         if self._paused:
             self._paused = False
             self._touch()
-            if not self.done and not self._away:
-                self._nats.call_soon(self._resumed)
+            self._nats.call_soon(self._begin if not self._begun else self._resumed)
 
     # Phases.
 
@@ -91,8 +93,14 @@ class Transfer:
         if not self._away:
             self._nats.call_soon(self._begin)
 
+    @property
+    def running(self) -> bool:
+        """May it go on now?"""
+        return not (self.done or self._away or self._paused or self._cancelled)
+
     def _begin(self) -> None:
-        if not self.done and not self._away:
+        if self.running and not self._begun:
+            self._begun = True
             self._go_on()
 
     def fail(self, err: NatsError) -> None:
@@ -196,8 +204,10 @@ class Transfer:
         self._touch()
         if self.done:
             self._clean()
-        else:
+        elif self._begun:
             self._go_on()
+        else:
+            self._begin()
 
     def disconnected(self) -> None:
         self._away = True
