@@ -14,14 +14,16 @@ from ..calls import Call
 from ..errors import MaxPayloadError
 from ..nuid import next_nuid
 from ..subjects import check_bucket
-from . import admin, record
+from . import record
 from .admin import BucketStatus
+from .arguments import checked_int
 from .bucket import Bucket
+from .buckets import Buckets
+from .catalog import Catalog
 from .config import BucketOptions
 from .delete import Delete
+from .editing import Editing
 from .get import Get
-from .listing import Listing
-from .lookup import Entry, find
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
 from .put import Condition, Put
@@ -29,7 +31,6 @@ from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
 from .source import Source, source_of
 from .transfer import Transfer
-from .watch import Watch
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _CHUNK_SIZE = 128 * 1024
 _META_ROOM = 1024
 
 
-class ObjectStore:
+class ObjectStore(Buckets, Catalog, Editing):
     """A bucket of objects. All methods call back from the loop.
 
     Args:
@@ -83,82 +84,6 @@ class ObjectStore:
     def bucket(self) -> str:
         """The bucket's name."""
         return self._bucket.name
-
-    # Buckets.
-
-    def create_bucket(
-        self, opts: BucketOptions | Mapping[str, Any] | None, cb: AnyCallback
-    ) -> Call:
-        """Create the bucket. One with the same configuration already is opened.
-
-        Args:
-            opts: see ``BucketOptions``; ``{}`` will do.
-            cb: called once as ``cb(info, err)`` with the ``StreamInfo`` of the bucket's stream.
-
-        Errors:
-            BucketExistsError: it exists with another configuration.
-            UnsupportedOptionError: the server is too old for an option.
-            JetStreamError.
-
-        Raises:
-            TypeError, ValueError: an option is unknown, or its value cannot work.
-        """
-        return admin.create(self._bucket, opts, cb)
-
-    def update_bucket(self, opts: BucketOptions | Mapping[str, Any], cb: AnyCallback) -> Call:
-        """Change options of the bucket; those not given stay as they are.
-
-        Args:
-            opts: see ``BucketOptions``.
-            cb: called once as ``cb(info, err)`` with the ``StreamInfo``.
-
-        Errors:
-            BucketNotFoundError, JetStreamError: the server cannot change it so.
-        """
-        return admin.update(self._bucket, opts, cb)
-
-    def delete_bucket(self, cb: AnyCallback) -> Call:
-        """Delete the bucket and all it holds.
-
-        Args:
-            cb: called once as ``cb(True, err)``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.delete(self._bucket, cb)
-
-    @staticmethod
-    def buckets(js: JetStream, cb: AnyCallback) -> Call:
-        """Look at all object buckets that *js* reaches.
-
-        Args:
-            js: the JetStream client.
-            cb: called once as ``cb(statuses, err)`` with a list of ``BucketStatus``, by name.
-        """
-        return admin.buckets(js, cb)
-
-    def status(self, cb: AnyCallback) -> Call:
-        """Look at the bucket.
-
-        Args:
-            cb: called once as ``cb(status, err)`` with a ``BucketStatus``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.status(self._bucket, cb)
-
-    def seal(self, cb: AnyCallback) -> Call:
-        """Make the bucket take no changes any more. It cannot be undone.
-
-        Args:
-            cb: called once as ``cb(status, err)``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.seal(self._bucket, cb)
 
     # Storing.
 
@@ -389,28 +314,6 @@ class ObjectStore:
         get.start()
         return get
 
-    def info(self, name: str, cb: AnyCallback, deleted: bool = False) -> Call:
-        """Read an object's metadata. A link's is its own, not that of where it leads.
-
-        Args:
-            name: the object.
-            cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            deleted: give the metadata of a deleted object too.
-
-        Errors:
-            InvalidMetaError, BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
-        """
-        bucket = self._bucket
-        bucket.subjects.meta(name)
-        call = StoreCall(bucket, cb)
-
-        def found(entry: Entry | None) -> None:
-            shown = entry is not None and (deleted or not entry.meta['deleted'])
-            call.end(entry.meta if entry is not None and shown else None, None)
-
-        find(bucket, call, name, found)
-        return call
-
     # Deleting.
 
     def delete(
@@ -431,113 +334,17 @@ class ObjectStore:
         self._bucket.subjects.meta(name)
         _condition(expected_seq, False)
         call = StoreCall(self._bucket, cb)
-        Delete(self._bucket, call, name, expected_seq).start()
+        self._bucket.nats.call_soon(Delete(self._bucket, call, name, expected_seq).start)
         return call
-
-    # Many objects.
-
-    def list(
-        self,
-        cb: AnyCallback,
-        *,
-        deleted: bool = False,
-        details: bool = False,
-        prefix: str | None = None,
-        limit: int | None = None,
-        after: str | None = None,
-    ) -> Transfer:
-        """List the objects, in the order of their names.
-
-        Args:
-            cb: called once as ``cb(names, err)``, or with *details* as ``cb(metas, err)``.
-            deleted: deleted objects too.
-            details: metadata instead of names.
-            prefix: only names that begin so.
-            limit: at most so many.
-            after: only names behind this one: the last of the page before.
-
-        Errors:
-            BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
-        """
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
-            raise TypeError(f'limit must be int, not {type(limit).__name__}')
-        if limit is not None and limit < 1:
-            raise ValueError(f'limit must be at least 1, not {limit}')
-
-        def choose(found: dict[str, ObjectMeta]) -> Any:
-            chosen = sorted(name for name in found if after is None or name > after)[:limit]
-            return [found[name] for name in chosen] if details else chosen
-
-        listing = Listing(
-            self._bucket,
-            self._bucket.nats.call(cb),
-            deleted=deleted,
-            prefix=prefix or '',
-            choose=choose,
-        )
-        listing.start()
-        return listing
-
-    def watch(
-        self,
-        cb: AnyCallback,
-        *,
-        name: str | None = None,
-        prefix: str | None = None,
-        history: bool = False,
-        updates_only: bool = False,
-        ignore_deletes: bool = False,
-        since: int | None = None,
-    ) -> Watch:
-        """Watch for changes, beginning with the present state.
-
-        Args:
-            cb: called as ``cb(meta, err)`` for each object that is there, and for each change;
-                ``(None, None)`` once when the present state has been delivered. With an err of
-                ``InvalidMetaError`` it goes on; any other is the end.
-            name: only this object.
-            prefix: only names that begin so.
-            history: earlier metadata too, where the bucket has any.
-            updates_only: without the present state.
-            ignore_deletes: without tombstones.
-            since: only what came after this ``seq``.
-
-        Returns:
-            A handle; ``stop()`` ends the watch.
-
-        Errors:
-            BucketNotFoundError, DisconnectedError: also when it comes to that later.
-        """
-        if since is not None:
-            deliver: dict[str, Any] = {'opt_start_seq': since + 1}
-        elif updates_only:
-            deliver = {'deliver_policy': 'new'}
-        else:
-            deliver = {'deliver_policy': 'all' if history else 'last_per_subject'}
-        return Watch(
-            self._bucket,
-            cb,
-            name=name,
-            prefix=prefix or '',
-            ignore_deletes=ignore_deletes,
-            deliver=deliver,
-        )
 
 
 def _checked_chunk_size(size: Any) -> int:
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f'chunk_size must be int, not {type(size).__name__}')
-    if size < 1:
-        raise ValueError(f'chunk_size must be at least 1, not {size}')
-    return size
+    return checked_int(size, 'chunk_size', 1)
 
 
 def _condition(expected_seq: Any, if_absent: Any) -> Condition:
     if expected_seq is not None:
-        if isinstance(expected_seq, bool) or not isinstance(expected_seq, int):
-            raise TypeError(f'expected_seq must be int, not {type(expected_seq).__name__}')
-        if expected_seq < 0:
-            raise ValueError(f'expected_seq must be at least 0, not {expected_seq}')
+        checked_int(expected_seq, 'expected_seq', 0)
         if if_absent:
             raise ValueError('expected_seq and if_absent exclude each other')
     return Condition(expected_seq, bool(if_absent))

@@ -43,6 +43,9 @@ class Delete:
 
     def start(self) -> None:
         """Read what is to be deleted, from the leader."""
+        self._bucket.writable(self._call, self._look)
+
+    def _look(self) -> None:
         find(self._bucket, self._call, self._name, self._found, leader=True)
 
     def _found(self, entry: Entry | None) -> None:
@@ -61,7 +64,7 @@ class Delete:
 
         def failed(err: NatsError) -> bool:
             if isinstance(err, WrongSequenceError) and self._expected_seq is None:
-                self.start()  # another writer was here; it is his object now
+                self._look()  # another writer was here; it is his object now
             elif isinstance(err, StorageFullError) and not self._full:
                 self._full = True
                 self._purge(entry)

@@ -48,7 +48,7 @@ def find(bucket: Bucket, op: Operation, name: str, then: Found, *, leader: bool 
         if message is None:
             _find_elsewhere(bucket, op, name, then)
             return
-        entry = _parsed(bucket, op, name, message)
+        entry = entry_of(bucket, op, name, message)
         if entry is None and not op.done:
             _find_elsewhere(bucket, op, name, then)
         elif not op.done:
@@ -76,7 +76,7 @@ def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> No
         for subject in subjects:
             message = answers[subject]
             if message is not None and entry is None and not op.done:
-                entry = _parsed(bucket, op, name, message)
+                entry = entry_of(bucket, op, name, message)
         if not op.done:
             then(entry)
 
@@ -86,7 +86,7 @@ def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> No
         bucket.last(op, subject, answered(subject))
 
 
-def _parsed(bucket: Bucket, op: Operation, name: str, message: StoredMessage) -> Entry | None:
+def entry_of(bucket: Bucket, op: Operation, name: str, message: StoredMessage) -> Entry | None:
     """Return the entry, None when it is that of another name; an invalid one ends *op*."""
     try:
         meta = record.parse(message, bucket.name)

@@ -23,7 +23,6 @@ from ..errors import (
     NatsError,
     ObjectStoreError,
     RequestTimeout,
-    SealedError,
     WrongSequenceError,
 )
 from ..headers import Headers
@@ -129,12 +128,9 @@ class Put(Transfer):
             self._chunks.recover()
 
     def _opened(self) -> None:
-        bucket = self._bucket
-        if bucket.config.get('sealed'):
-            self.fail(SealedError(400, 10109, f'bucket {bucket.name!r} is sealed'))
-            return
-        if 'mirror' in bucket.config:
-            self.fail(ObjectStoreError(f'bucket {bucket.name!r} is a mirror', bucket=bucket.name))
+        refusal = self._bucket.refusal()
+        if refusal is not None:
+            self.fail(refusal)
             return
         self._chunk_size = self._clamped(self._chunk_size)
         self._meta['options']['max_chunk_size'] = self._chunk_size

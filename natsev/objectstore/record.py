@@ -117,6 +117,17 @@ def to_json(meta: ObjectMeta, unknown: Mapping[str, Any] | None = None) -> bytes
         return json.dumps(body, separators=(',', ':')).encode()
 
 
+def rewrite(payload: bytes, fields: Mapping[str, Any]) -> bytes:
+    """Return the body of a meta message with other *fields*, and all else as it was written.
+
+    Args:
+        payload: the body; a JSON object, as ``parse`` has found.
+        fields: what is different; None: the field is left out.
+    """
+    body = {**raw(payload), **fields, 'mtime': _ZERO_TIME}
+    return _to_json({key: value for key, value in body.items() if value is not None}).encode()
+
+
 def tombstone(meta: ObjectMeta) -> ObjectMeta:
     """Return the metadata that says that *meta* is deleted."""
     return {**meta, 'size': 0, 'chunks': 0, 'digest': None, 'deleted': True}
