@@ -14,9 +14,8 @@ from ..calls import Call
 from ..errors import MaxPayloadError
 from ..nuid import next_nuid
 from ..subjects import check_bucket
-from . import record
+from . import check, record
 from .admin import BucketStatus
-from .arguments import checked_int
 from .bucket import Bucket
 from .buckets import Buckets
 from .catalog import Catalog
@@ -26,7 +25,7 @@ from .editing import Editing
 from .get import Get
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
-from .put import Condition, Put
+from .put import Put
 from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
 from .source import Source, source_of
@@ -68,13 +67,8 @@ class ObjectStore(Buckets, Catalog, Editing):
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f'dialect must be one of {DIALECTS}, not {dialect!r}')
-        if timeout is None:
-            timeout = js.timeout
-        elif isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise TypeError(f'timeout must be a number of ms, not {type(timeout).__name__}')
-        elif timeout <= 0:
-            raise ValueError(f'timeout must be more than 0 ms, not {timeout}')
-        self._chunk_size = _checked_chunk_size(chunk_size)
+        timeout = js.timeout if timeout is None else check.timeout(timeout)
+        self._chunk_size = check.number(chunk_size, 'chunk_size', 1)
         self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect)
 
     def __repr__(self) -> str:
@@ -188,6 +182,9 @@ class ObjectStore(Buckets, Catalog, Editing):
     ) -> Put:
         bucket = self._bucket
         bucket.subjects.meta(name)
+        if chunk_size is None:
+            chunk_size = self._chunk_size
+        check.number(chunk_size, 'chunk_size', 1)
         meta = record.new(
             name,
             bucket.name,
@@ -202,8 +199,8 @@ class ObjectStore(Buckets, Catalog, Editing):
             bucket.nats.call(cb),
             meta,
             source,
-            chunk_size=_checked_chunk_size(chunk_size or self._chunk_size),
-            condition=_condition(expected_seq, if_absent),
+            chunk_size=chunk_size,
+            condition=check.condition(expected_seq, if_absent),
             progress=progress,
         )
         put.start()
@@ -309,7 +306,7 @@ class ObjectStore(Buckets, Catalog, Editing):
             sink,
             results=results,
             progress=progress,
-            if_none_match=_checked_digest(if_none_match),
+            if_none_match=check.digest(if_none_match, 'if_none_match'),
         )
         get.start()
         return get
@@ -332,33 +329,10 @@ class ObjectStore(Buckets, Catalog, Editing):
             JetStreamError.
         """
         self._bucket.subjects.meta(name)
-        _condition(expected_seq, False)
+        check.condition(expected_seq)
         call = StoreCall(self._bucket, cb)
         self._bucket.nats.call_soon(Delete(self._bucket, call, name, expected_seq).start)
         return call
-
-
-def _checked_chunk_size(size: Any) -> int:
-    return checked_int(size, 'chunk_size', 1)
-
-
-def _condition(expected_seq: Any, if_absent: Any) -> Condition:
-    if expected_seq is not None:
-        checked_int(expected_seq, 'expected_seq', 0)
-        if if_absent:
-            raise ValueError('expected_seq and if_absent exclude each other')
-    return Condition(expected_seq, bool(if_absent))
-
-
-def _checked_digest(text: Any) -> bytes | None:
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise TypeError(f'if_none_match must be str, not {type(text).__name__}')
-    digest = record.digest_bytes(text)
-    if not digest:
-        raise ValueError(f'if_none_match is not a digest: {text!r}')
-    return digest
 
 
 __all__ = ['BucketOptions', 'BucketStatus', 'ObjectMeta', 'ObjectStore', 'Transfer', 'Writer']

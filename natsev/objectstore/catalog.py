@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..calls import Call
-from .arguments import checked_int
+from . import check
 from .bucket import Bucket
 from .infos import Metas, find_many
 from .listing import Listing
@@ -98,8 +98,9 @@ class Catalog:
         Errors:
             BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
         """
+        check.text(after, 'after')
         if limit is not None:
-            checked_int(limit, 'limit', 1)
+            check.number(limit, 'limit', 1)
 
         def choose(found: dict[str, ObjectMeta]) -> Any:
             chosen = sorted(name for name in found if after is None or name > after)[:limit]
@@ -109,7 +110,7 @@ class Catalog:
             self._bucket,
             self._bucket.nats.call(cb),
             deleted=deleted,
-            prefix=prefix or '',
+            prefix=check.text(prefix, 'prefix') or '',
             choose=choose,
         )
         listing.start()
@@ -145,7 +146,10 @@ class Catalog:
         Errors:
             BucketNotFoundError, DisconnectedError: also when it comes to that later.
         """
+        if (since is not None) + history + updates_only > 1:
+            raise ValueError('since, history and updates_only exclude each other')
         if since is not None:
+            check.number(since, 'since', 0)
             deliver: dict[str, Any] = {'opt_start_seq': since + 1}
         elif updates_only:
             deliver = {'deliver_policy': 'new'}
@@ -155,7 +159,7 @@ class Catalog:
             self._bucket,
             cb,
             name=name,
-            prefix=prefix or '',
+            prefix=check.text(prefix, 'prefix') or '',
             ignore_deletes=ignore_deletes,
             deliver=deliver,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..calls import Call
 from ..subjects import check_bucket
-from .arguments import checked_seq
+from . import check
 from .bucket import Bucket
 from .links import Linking
 from .operation import StoreCall
@@ -56,7 +56,7 @@ class Editing:
         bucket = self._bucket
         bucket.subjects.meta(name)
         checked = check_changes(bucket, changes)
-        checked_seq(expected_seq)
+        check.condition(expected_seq)
         call = StoreCall(bucket, cb)
         update = Update(bucket, call, name, checked, expected_seq)
         bucket.nats.call_soon(update.start)

@@ -1,50 +1,94 @@
+"""Buckets as a whole."""
+
 from __future__ import annotations
 
 import pytest
 
-from natsev import BucketExistsError, BucketNotFoundError, JetStreamError, ObjectStore
+from natsev import (
+    BucketExistsError,
+    BucketNotFoundError,
+    JetStreamError,
+    ObjectStore,
+    ObjectStoreError,
+    UnsupportedOptionError,
+)
 
 
 @pytest.fixture
-def bucket(run, js, unique):
-    """``bucket(suffix)``: a handle for a bucket that does not exist yet; deleted afterwards."""
-    made: list[ObjectStore] = []
+def make(run, js, unique):
+    """``make(suffix, options)``: a store with a new bucket."""
+    made = []
 
-    def bucket(suffix: str = '') -> ObjectStore:
-        made.append(ObjectStore(js=js, bucket=unique + suffix))
-        return made[-1]
+    def make(suffix='', options=None):
+        store = ObjectStore(js=js, bucket=unique + suffix)
+        _, err = run.call(store.create_bucket, options)
+        assert err is None, err
+        made.append(store)
+        return store
 
-    yield bucket
-    for store in reversed(made):
-        run.call(store.delete_bucket)
+    yield make
+    for store in made:
+        _, err = run.call(store.delete_bucket)
+        assert err is None or isinstance(err, BucketNotFoundError)
 
 
-def test_status_tells_everything(run, bucket):
-    store = bucket()
-    options = {
-        'description': 'for tests',
-        'max_age': 3_600_000_000_000,
-        'storage': 'memory',
-        'compression': True,
-        'metadata': {'k': 'v'},
-    }
-    _, err = run.call(store.create_bucket, options)
+def config_of(run, store):
+    return run.call(store.status)[0]['stream']['config']
+
+
+def test_create(run, js, unique):
+    store = ObjectStore(js=js, bucket=unique)
+    info, err = run.call(store.create_bucket, {})
     assert err is None
+    assert info['config']['name'] == f'OBJ_{unique}'
+    assert info['config']['allow_direct'] is True
+    assert info['config']['discard'] == 'new'
+    assert run.call(store.create_bucket, {})[1] is None
+    assert run.call(store.delete_bucket) == (True, None)
+
+
+def test_another_configuration(run, make):
+    store = make('', {'max_bytes': 10_000})
+    info, err = run.call(store.create_bucket, {})
+    assert info is None
+    assert isinstance(err, BucketExistsError)
+    assert f'bucket {store.bucket!r} exists with another configuration' in str(err)
+    assert run.call(store.create_bucket, {'max_bytes': 10_000})[1] is None
+
+
+def test_all_options(run, make):
+    store = make(
+        '',
+        {
+            'description': 'what',
+            'max_bytes': 1_000_000,
+            'max_age': 10**12,
+            'replicas': 1,
+            'storage': 'memory',
+            'compression': False,
+            'metadata': {'a': 'b'},
+            'atomic': True,
+            'batched': True,
+            'object_ttl': True,
+        },
+    )
     run.call(store.put, 'a', b'x' * 1000)
     status, err = run.call(store.status)
     assert err is None
+    assert status.pop('bytes') > 1000
     stream = status.pop('stream')
-    assert stream['config']['name'] == f'OBJ_{store.bucket}'
-    assert status.pop('bytes') == stream['state']['bytes'] > 1000
+    assert stream['config']['allow_atomic'] is True
+    assert stream['config']['allow_batched'] is True
+    assert stream['config']['allow_msg_ttl'] is True
     assert status == {
         'bucket': store.bucket,
         'sealed': 0,
-        'description': 'for tests',
-        'ttl': 3_600_000_000_000,
+        'description': 'what',
+        'ttl': 10**12,
         'replicas': 1,
         'storage': 'memory',
-        'compressed': True,
-        'metadata': {'k': 'v'},
+        'compressed': False,
+        'metadata': {'a': 'b'},
         'mirror': None,
         'sources': [],
         'read_only': False,
@@ -52,96 +96,141 @@ def test_status_tells_everything(run, bucket):
     }
 
 
-def test_create_or_update(run, bucket):
-    store = bucket()
-    info, err = run.call(store.create_or_update_bucket, {'description': 'a', 'max_bytes': 10**6})
-    assert err is None
-    assert info['config']['description'] == 'a'
-    info, err = run.call(store.create_or_update_bucket, {'description': 'b'})
-    assert err is None
-    assert (info['config']['description'], info['config']['max_bytes']) == ('b', 10**6)
-    assert isinstance(run.call(store.create_bucket, {})[1], BucketExistsError)
-    # Nothing given: it is as it is.
-    info, err = run.call(store.create_or_update_bucket, None)
-    assert (err, info['config']['description']) == (None, 'b')
+def test_compression(run, make):
+    store = make('', {'compression': True})
+    assert run.call(store.status)[0]['compressed'] is True
+    run.call(store.put, 'a', b'x' * 1_000_000)
+    assert run.call(store.get, 'a')[0] == b'x' * 1_000_000
 
 
-def test_update_of_what_cannot_be_updated(run, bucket):
-    store = bucket()
-    assert isinstance(run.call(store.update_bucket, {'description': 'x'})[1], BucketNotFoundError)
-    run.call(store.create_bucket, {})
+@pytest.mark.parametrize(
+    'option, server_version',
+    [('atomic', '2.11.11'), ('batched', '2.12.8'), ('object_ttl', '2.10.26')],
+)
+def test_options_that_the_server_is_too_old_for(
+    run, server_of, connect, js, unique, option, server_version
+):
+    server = server_of(server_version)
+    store = ObjectStore(js=type(js)(nats=connect(port=server.port)), bucket=unique)
+    _, err = run.call(store.create_bucket, {option: True})
+    # Old servers drop what they do not know, newer ones refuse it.
+    assert isinstance(err, UnsupportedOptionError | JetStreamError)
+
+
+def test_more_replicas_than_servers(run, js, unique):
+    _, err = run.call(ObjectStore(js=js, bucket=unique).create_bucket, {'replicas': 3})
+    assert isinstance(err, JetStreamError)
+    assert err.err_code == 10074
+
+
+def test_update(run, make):
+    store = make('', {'description': 'old', 'metadata': {'a': 'b'}})
+    run.call(store.put, 'a', b'x')
+    info, err = run.call(store.update_bucket, {'description': 'new', 'max_bytes': 50_000})
+    assert err is None
+    assert info['config']['description'] == 'new'
+    status, _ = run.call(store.status)
+    assert (status['description'], status['metadata']) == ('new', {'a': 'b'})
+    assert status['stream']['config']['max_bytes'] == 50_000
+    assert run.call(store.get, 'a')[0] == b'x'
+
+
+def test_update_of_what_cannot_change(run, make):
+    store = make()
     _, err = run.call(store.update_bucket, {'storage': 'memory'})
     assert isinstance(err, JetStreamError)
-    info, err = run.call(store.update_bucket, {'metadata': {'k': 'v'}})
-    assert err is None
-    assert info['config']['metadata']['k'] == 'v'
-    assert run.call(store.status)[0]['metadata'] == {'k': 'v'}
 
 
-def test_buckets_are_listed_with_their_status(run, bucket, js):
-    one, two = bucket('1'), bucket('2')
-    run.call(one.create_bucket, {'description': 'one'})
-    run.call(two.create_bucket, {'mirror': one.bucket})
-    run.call(js.stream_create, {'name': one.bucket + 'x', 'subjects': [one.bucket]})
-    statuses, err = run.call(ObjectStore.buckets, js)
-    assert err is None
-    ours = [s for s in statuses if s['bucket'].startswith(one.bucket[:-1])]
-    assert [s['bucket'] for s in ours] == [one.bucket, two.bucket]
-    assert [s['description'] for s in ours] == ['one', '']
-    assert [s['mirror'] for s in ours] == [None, one.bucket]
-    run.call(js.stream_delete, one.bucket + 'x')
+def test_update_of_no_bucket(run, js, unique):
+    _, err = run.call(ObjectStore(js=js, bucket=unique).update_bucket, {'description': 'x'})
+    assert isinstance(err, BucketNotFoundError)
 
 
-def test_seal(run, bucket):
-    store = bucket()
-    run.call(store.create_bucket, {})
-    run.call(store.put, 'a', b'abc')
+def test_delete(run, make, js):
+    store = make()
+    run.call(store.put, 'a', b'x')
+    assert run.call(store.delete_bucket) == (True, None)
+    ok, err = run.call(store.delete_bucket)
+    assert ok is None
+    assert isinstance(err, BucketNotFoundError)
+    assert isinstance(run.call(store.status)[1], BucketNotFoundError)
+
+
+def test_seal(run, make):
+    store = make()
+    run.call(store.put, 'a', b'x')
     status, err = run.call(store.seal)
     assert err is None
-    assert (status['sealed'], status['read_only']) == (1, True)
+    assert status['sealed'] == 1
     assert run.call(store.status)[0]['sealed'] == 1
-    assert run.call(store.get, 'a')[0] == b'abc'
-    # A handle that does not know yet is told by the server.
-    other = ObjectStore(js=store._bucket.js, bucket=store.bucket)
-    for each in (store, other):
-        for call in ((each.put, 'b', b'x'), (each.delete, 'a'), (each.link, 'l', 'a')):
-            result, err = run.call(*call)
-            assert result is None
-            assert 'sealed' in str(err)
+    assert run.call(store.get, 'a')[0] == b'x'
+    assert run.call(store.list) == (['a'], None)
 
 
-def test_a_mirror_has_what_its_origin_has(run, bucket):
-    origin, mirror = bucket('o'), bucket('m')
-    run.call(origin.create_bucket, {})
-    for name in ('a', 'b'):
-        run.call(origin.put, name, name.encode() * 300_000)
-    _, err = run.call(mirror.create_bucket, {'mirror': origin.bucket})
+def test_buckets(run, make, js):
+    one, two = make('a', {'description': 'first'}), make('b')
+    names = {one.bucket, two.bucket}
+    run.call(js.stream_create, {'name': f'OBJ_{one.bucket}x', 'subjects': [f'{one.bucket}.x']})
+    statuses, err = run.call(ObjectStore.buckets, js)
     assert err is None
-    listed: list[str] = []
-    watch = mirror.watch(lambda meta, err: listed.append(meta and meta['name']))
-    run.until(lambda: {'a', 'b'} <= set(listed))
-    watch.stop()
-    assert run.call(mirror.list)[0] == ['a', 'b']
-    data, err, meta = run.call(mirror.get, 'b')
-    assert (data, err) == (b'b' * 300_000, None)
-    assert meta['bucket'] == mirror.bucket
+    found = [status for status in statuses if status['bucket'][:-1] == one.bucket[:-1]]
+    assert [status['bucket'] for status in found] == sorted(names)
+    assert found[0]['description'] == 'first'
+    run.call(js.stream_delete, f'OBJ_{one.bucket}x')
+
+
+def test_a_mirror(run, make, server):
+    origin = make('o')
+    run.call(origin.put, 'a', b'x' * 300_000)
+    mirror = make('m', {'mirror': origin.bucket})
     status, _ = run.call(mirror.status)
-    assert (status['mirror'], status['read_only']) == (origin.bucket, True)
+    assert status['mirror'] == origin.bucket
+    while run.call(mirror.get, 'a')[0] != b'x' * 300_000:
+        pass
+    _, err = run.call(mirror.put, 'b', b'x')
+    assert isinstance(err, ObjectStoreError)
+    assert 'is a mirror' in str(err)
+    assert mirror.bucket in [
+        one['bucket'] for one in run.call(ObjectStore.buckets, mirror._bucket.js)[0]
+    ]
 
 
-def test_a_bucket_of_two_sources(run, bucket):
-    one, two, both = bucket('1'), bucket('2'), bucket('3')
-    for store in (one, two):
-        run.call(store.create_bucket, {})
-        run.call(store.put, store.bucket, b'abc')
-    _, err = run.call(both.create_bucket, {'sources': [one.bucket, {'bucket': two.bucket}]})
-    assert err is None
-    listed: list[str] = []
-    watch = both.watch(lambda meta, err: listed.append(meta and meta['name']))
-    run.until(lambda: {one.bucket, two.bucket} <= set(listed))
-    watch.stop()
-    run.call(both.put, 'own', b'own')
-    assert run.call(both.list)[0] == ['own', one.bucket, two.bucket]
-    assert run.call(both.get, two.bucket)[0] == b'abc'
-    status, _ = run.call(both.status)
-    assert (status['sources'], status['read_only']) == ([one.bucket, two.bucket], False)
+def test_sources(run, make):
+    origin = make('o')
+    run.call(origin.put, 'a', b'x' * 300_000)
+    gathered = make('g', {'sources': [origin.bucket]})
+    run.call(gathered.put, 'b', b'y')
+    assert run.call(gathered.status)[0]['sources'] == [origin.bucket]
+    while run.call(gathered.list)[0] != ['a', 'b']:
+        pass
+    assert run.call(gathered.get, 'a')[0] == b'x' * 300_000
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'bucket': ''},
+        {'bucket': 'a.b'},
+        {'bucket': 'a', 'chunk_size': 0},
+        {'bucket': 'a', 'timeout': 0},
+        {'bucket': 'a', 'dialect': 'latin'},
+    ],
+)
+def test_wrong_values(js, options):
+    with pytest.raises(ValueError):  # noqa: PT011 (each has a text of its own)
+        ObjectStore(js=js, **options)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'bucket': 1},
+        {'bucket': 'a', 'chunk_size': '1'},
+        {'bucket': 'a', 'timeout': '1'},
+        {'bucket': 'a', 'colour': 'red'},
+    ],
+)
+def test_wrong_types(js, options):
+    with pytest.raises(TypeError):
+        ObjectStore(js=js, **options)

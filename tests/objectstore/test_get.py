@@ -88,7 +88,7 @@ def test_nothing_there(run, store):
 
 def test_no_such_bucket(run, js, unique):
     store = ObjectStore(js=js, bucket=unique)
-    data, err, meta = run.call(store.get, 'a')
+    _data, err, _meta = run.call(store.get, 'a')
     assert isinstance(err, BucketNotFoundError)
     assert isinstance(run.call(store.info, 'a')[1], BucketNotFoundError)
 
@@ -182,7 +182,7 @@ def test_stream_paused_at_every_chunk(run, store, strategy):
         store._bucket.nats.call_soon(transfer.resume)
 
     transfer = store.get_stream('a', on_chunk, lambda *result: run.done(result))
-    meta, err = run()
+    _meta, err = run()
     assert err is None
     assert b''.join(got) == data
 
@@ -359,7 +359,7 @@ def test_a_missing_chunk_is_an_error_soon(run, store, inside, strategy, lost):
 
 @pytest.mark.parametrize('data', [b'x', BIG])
 def test_all_chunks_missing(run, store, inside, strategy, data):
-    info, _ = run.call(store.put, 'a', data)
+    _info, _ = run.call(store.put, 'a', data)
     run.call(inside.js.stream_purge, inside.stream, {'filter': f'$O.{store.bucket}.C.>'})
     assert isinstance(run.call(store.get, 'a')[1], MissingChunks)
 
@@ -488,12 +488,12 @@ def test_replaced_under_a_get_into_a_path(run, store, strategy, tmp_path):
 
 def test_replaced_under_a_get_into_a_file(run, store, strategy):
     file = io.BytesIO()
-    count, err, meta = get_while_it_changes(run, store, BIG, into=file)
+    _count, err, _meta = get_while_it_changes(run, store, BIG, into=file)
     assert isinstance(err, ObjectChanged) or file.getvalue() == LARGE
 
 
 def test_deleted_under_a_get(run, store, strategy):
-    data, err, meta = get_while_it_changes(run, store, None)
+    data, err, _meta = get_while_it_changes(run, store, None)
     assert err is None
     assert data in (None, LARGE)
 
@@ -509,7 +509,7 @@ def test_deleted_under_a_stream(run, store, strategy):
             store.delete('a', lambda ok, err: transfer.resume())
 
     transfer = store.get_stream('a', on_chunk, lambda *result: run.done(result))
-    meta, err = run()
+    _meta, err = run()
     assert isinstance(err, ObjectChanged) or b''.join(got) == LARGE
 
 
