@@ -8,11 +8,10 @@ from typing import Any
 from ..calls import Call
 from . import check
 from .bucket import Bucket
-from .infos import Metas, find_many
-from .listing import Listing
+from .infos import Entries, find_many
+from .listing import Gatherer, Handed, Listing, Page
 from .lookup import Entry, find
 from .operation import StoreCall
-from .record import ObjectMeta
 from .transfer import Transfer
 from .watch import Watch
 
@@ -68,8 +67,8 @@ class Catalog:
             bucket.subjects.meta(name)
         call = StoreCall(bucket, cb)
 
-        def found(metas: Metas) -> None:
-            live = {name: meta for name, meta in metas.items() if not meta['deleted']}
+        def found(entries: Entries) -> None:
+            live = {name: e.meta for name, e in entries.items() if not e.meta['deleted']}
             call.end([live.get(name) for name in wanted], None)
 
         bucket.nats.call_soon(find_many, bucket, call, wanted, found)
@@ -84,34 +83,52 @@ class Catalog:
         prefix: str | None = None,
         limit: int | None = None,
         after: str | None = None,
+        on_item: AnyCallback | None = None,
     ) -> Transfer:
         """List the objects, in the order of their names.
 
+        A page (*limit*) of a large bucket is read without holding more than that page, though all
+        names pass by. To go through a whole large bucket use *on_item*: it is read once, and
+        nothing is held.
+
         Args:
-            cb: called once as ``cb(names, err)``, or with *details* as ``cb(metas, err)``.
+            cb: called once as ``cb(names, err)``, with *details* as ``cb(metas, err)``, with
+                *on_item* as ``cb(count, err)``.
             deleted: deleted objects too.
             details: metadata instead of names.
             prefix: only names that begin so.
             limit: at most so many.
             after: only names behind this one: the last of the page before.
+            on_item: called as ``on_item(name)``, with *details* as ``on_item(meta)``, for each
+                object as it comes, in no order; not together with *limit* and *after*.
+
+        Returns:
+            A ``Transfer``; ``pause()`` and ``resume()`` hold back ``on_item``.
 
         Errors:
             BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be.
         """
         check.text(after, 'after')
         if limit is not None:
             check.number(limit, 'limit', 1)
-
-        def choose(found: dict[str, ObjectMeta]) -> Any:
-            chosen = sorted(name for name in found if after is None or name > after)[:limit]
-            return [found[name] for name in chosen] if details else chosen
-
+        bucket, nats = self._bucket, self._bucket.nats
+        gatherer: Gatherer
+        if on_item is None:
+            gatherer = Page(after, limit, details)
+        elif limit is not None or after is not None:
+            raise ValueError('on_item comes in no order: it excludes limit and after')
+        else:
+            nats.call(on_item, 1, 0)  # TypeError when it cannot be called with one argument
+            gatherer = Handed(lambda item: nats.run_callback(on_item, item), details)
         listing = Listing(
-            self._bucket,
-            self._bucket.nats.call(cb),
+            bucket,
+            nats.call(cb),
+            gatherer,
             deleted=deleted,
             prefix=check.text(prefix, 'prefix') or '',
-            choose=choose,
         )
         listing.start()
         return listing

@@ -9,38 +9,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ..errors import NatsError, StreamNotFoundError
+from ..errors import InvalidMetaError, NatsError, StreamNotFoundError
 from ..jetstream.types import StoredMessage
 from .bucket import Bucket
 from .lookup import Entry, entry_of, find
 from .operation import Operation
-from .record import ObjectMeta
 
 # What one request asks for: a server answers for 1024 subjects, and takes no more than 1 MiB.
 _MOST_SUBJECTS = 512
 _MOST_BYTES = 256 * 1024
 
-Metas = dict[str, ObjectMeta]
+Entries = dict[str, Entry]
 
 
 def find_many(
-    bucket: Bucket, op: Operation, names: Sequence[str], then: Callable[[Metas], None]
+    bucket: Bucket,
+    op: Operation,
+    names: Sequence[str],
+    then: Callable[[Entries], None],
+    *,
+    strict: bool = True,
 ) -> None:
-    """Read the metadata of *names*: ``then(metas)`` by name, tombstones included."""
-    found: Metas = {}
+    """Read the metadata of *names*: ``then(entries)`` by name, tombstones included.
+
+    Args:
+        bucket: where.
+        op: what it is a step of.
+        names: the objects; each must be a name that this dialect can spell.
+        then: called with what was found.
+        strict: what cannot be understood ends *op*; else it is passed over.
+    """
+    found: Entries = {}
 
     def missing() -> list[str]:
         return [name for name in dict.fromkeys(names) if name not in found]
 
     def own() -> None:
         pairs = [(bucket.subjects.meta(name), name) for name in missing()]
-        _Round(bucket, op, pairs, found, others).ask()
+        _Round(bucket, op, pairs, found, others, strict).ask()
 
     def others() -> None:
         pairs = [
             (subject, name) for name in missing() for subject in bucket.subjects.other_metas(name)
         ]
-        _Round(bucket, op, pairs, found, leader).ask()
+        _Round(bucket, op, pairs, found, leader, strict).ask()
 
     def leader() -> None:
         left = iter(missing() if bucket.replicated else ())
@@ -54,7 +66,7 @@ def find_many(
 
         def answered(entry: Entry | None) -> None:
             if entry is not None:
-                found[name] = entry.meta
+                found[name] = entry
             one_by_one(left)
 
         find(bucket, op, name, answered, leader=True)
@@ -70,9 +82,11 @@ class _Round:
         bucket: Bucket,
         op: Operation,
         pairs: Iterable[tuple[str, str]],
-        found: Metas,
+        found: Entries,
         then: Callable[[], None],
+        strict: bool,
     ) -> None:
+        self._strict = strict
         self._bucket = bucket
         self._op = op
         self._names: dict[str, list[str]] = {}
@@ -116,7 +130,15 @@ class _Round:
             return
         for message in messages or ():
             for name in self._names[message['subject']]:
-                entry = entry_of(self._bucket, self._op, name, message)
-                if entry is not None:
-                    self._found.setdefault(name, entry.meta)
+                self._take_in(name, message)
         self.ask()
+
+    def _take_in(self, name: str, message: StoredMessage) -> None:
+        try:
+            entry = entry_of(self._bucket, name, message)
+        except InvalidMetaError as err:
+            if self._strict:
+                self._op.fail(err)
+            return
+        if entry is not None:
+            self._found.setdefault(name, entry)

@@ -48,7 +48,7 @@ def find(bucket: Bucket, op: Operation, name: str, then: Found, *, leader: bool 
         if message is None:
             _find_elsewhere(bucket, op, name, then)
             return
-        entry = entry_of(bucket, op, name, message)
+        entry = _parsed(bucket, op, name, message)
         if entry is None and not op.done:
             _find_elsewhere(bucket, op, name, then)
         elif not op.done:
@@ -76,7 +76,7 @@ def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> No
         for subject in subjects:
             message = answers[subject]
             if message is not None and entry is None and not op.done:
-                entry = entry_of(bucket, op, name, message)
+                entry = _parsed(bucket, op, name, message)
         if not op.done:
             then(entry)
 
@@ -86,15 +86,24 @@ def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> No
         bucket.last(op, subject, answered(subject))
 
 
-def entry_of(bucket: Bucket, op: Operation, name: str, message: StoredMessage) -> Entry | None:
-    """Return the entry, None when it is that of another name; an invalid one ends *op*."""
+def entry_of(bucket: Bucket, name: str, message: StoredMessage) -> Entry | None:
+    """Return what *message* says of *name*, None when it is the meta of another name.
+
+    Raises:
+        InvalidMetaError: it cannot be understood.
+    """
+    meta = record.parse(message, bucket.name)
+    # Another dialect may spell another name the same way.
+    return Entry(meta, message) if meta['name'] == name else None
+
+
+def _parsed(bucket: Bucket, op: Operation, name: str, message: StoredMessage) -> Entry | None:
+    """Return ``entry_of``; an invalid one ends *op*."""
     try:
-        meta = record.parse(message, bucket.name)
+        return entry_of(bucket, name, message)
     except InvalidMetaError as err:
         op.fail(err)
         return None
-    # Another dialect may spell another name the same way.
-    return Entry(meta, message) if meta['name'] == name else None
 
 
 def _learn(bucket: Bucket, subject: str, entry: Entry | None) -> None:

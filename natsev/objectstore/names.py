@@ -65,6 +65,13 @@ class Subjects:
             raise ValueError(f'object name of {len(name)} characters is too long for this bucket')
         return subject
 
+    def is_own(self, subject: str, name: str) -> bool:
+        """Is *subject* where the meta of *name* should be, or is there no such place?"""
+        try:
+            return self.meta(name) == subject
+        except ValueError:
+            return True
+
     def other_metas(self, name: str) -> list[str]:
         """Return the subjects on which other clients may have put the meta of *name*."""
         found = []
