@@ -43,11 +43,13 @@ class Known(NamedTuple):
         seq: its sequence; 0: there is none.
         nuid: the chunks it names.
         live: it is not a tombstone.
+        versions: how many earlier ones are kept beside it.
     """
 
     seq: int
     nuid: str | None
     live: bool
+    versions: int = 0
 
 
 NOTHING = Known(0, None, False)

@@ -109,7 +109,10 @@ def _parsed(bucket: Bucket, op: Operation, name: str, message: StoredMessage) ->
 def _learn(bucket: Bucket, subject: str, entry: Entry | None) -> None:
     if entry is not None:
         meta = entry.meta
-        bucket.learn(subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted']))
+        versions = record.versions_kept(entry.message)
+        bucket.learn(
+            subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted'], versions)
+        )
 
 
 def resolve(
