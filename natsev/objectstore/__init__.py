@@ -23,6 +23,7 @@ from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
 from .get import Get
+from .history import History
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
 from .put import Put
@@ -30,6 +31,7 @@ from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
 from .source import Source, source_of
 from .transfer import Transfer
+from .upkeep import Upkeep
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ _CHUNK_SIZE = 128 * 1024
 _META_ROOM = 1024
 
 
-class ObjectStore(Buckets, Catalog, Editing):
+class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
     """A bucket of objects. All methods call back from the loop.
 
     Args:
@@ -94,6 +96,7 @@ class ObjectStore(Buckets, Catalog, Editing):
         progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
+        keep_versions: int | None = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
 
@@ -115,6 +118,8 @@ class ObjectStore(Buckets, Catalog, Editing):
             expected_seq: store only if the present object, or its tombstone, has this ``seq`` (0:
                 there is none).
             if_absent: store only if there is no such object.
+            keep_versions: keep so many earlier versions of the object, see ``versions``; default:
+                as many as the put before, at first none.
 
         Returns:
             A ``Transfer``.
@@ -141,6 +146,7 @@ class ObjectStore(Buckets, Catalog, Editing):
             progress=progress,
             expected_seq=expected_seq,
             if_absent=if_absent,
+            keep_versions=keep_versions,
         )
 
     def put_stream(
@@ -179,6 +185,7 @@ class ObjectStore(Buckets, Catalog, Editing):
         progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
+        keep_versions: int | None = None,
     ) -> Put:
         bucket = self._bucket
         bucket.subjects.meta(name)
@@ -194,6 +201,8 @@ class ObjectStore(Buckets, Catalog, Editing):
             metadata=record.check_metadata(metadata),
         )
         self._check_size(meta)
+        if keep_versions is not None:
+            check.number(keep_versions, 'keep_versions', 0)
         put = Put(
             bucket,
             bucket.nats.call(cb),
@@ -202,6 +211,7 @@ class ObjectStore(Buckets, Catalog, Editing):
             chunk_size=chunk_size,
             condition=check.condition(expected_seq, if_absent),
             progress=progress,
+            keep_versions=keep_versions,
         )
         put.start()
         return put
@@ -222,6 +232,7 @@ class ObjectStore(Buckets, Catalog, Editing):
         into: Path | IO[bytes] | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
+        version: int | None = None,
     ) -> Transfer:
         """Read an object. Size and digest are verified; links are followed, also to other buckets.
 
@@ -234,6 +245,7 @@ class ObjectStore(Buckets, Catalog, Editing):
                 callback.
             progress: called as ``progress(done, total)``.
             if_none_match: a digest as in metadata: the object is not read when it still has it.
+            version: the ``seq`` of an earlier version, see ``versions``.
 
         Returns:
             A ``Transfer``.
@@ -254,7 +266,7 @@ class ObjectStore(Buckets, Catalog, Editing):
         """
         call = self._bucket.nats.call(cb, 3, 1)
         return self._get(
-            name, call, sink_for(into), lambda *results: results, progress, if_none_match
+            name, call, sink_for(into), lambda *results: results, progress, if_none_match, version
         )
 
     def get_stream(
@@ -265,6 +277,7 @@ class ObjectStore(Buckets, Catalog, Editing):
         *,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
+        version: int | None = None,
     ) -> Transfer:
         """Read an object piece by piece. Do not trust the pieces before the callback.
 
@@ -272,7 +285,7 @@ class ObjectStore(Buckets, Catalog, Editing):
             name: the object.
             on_chunk: called as ``on_chunk(data)``; ``pause()`` of the transfer holds it back.
             cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            progress, if_none_match: as for ``get``.
+            progress, if_none_match, version: as for ``get``.
 
         Returns:
             A ``Transfer``.
@@ -287,7 +300,7 @@ class ObjectStore(Buckets, Catalog, Editing):
         def results(data: Any, err: Any, meta: ObjectMeta | None) -> tuple[Any, ...]:
             return (meta if err is None else None, err)
 
-        return self._get(name, nats.call(cb), sink, results, progress, if_none_match)
+        return self._get(name, nats.call(cb), sink, results, progress, if_none_match, version)
 
     def _get(
         self,
@@ -297,6 +310,7 @@ class ObjectStore(Buckets, Catalog, Editing):
         results: Callable[..., tuple[Any, ...]],
         progress: AnyCallback | None,
         if_none_match: str | None,
+        version: int | None,
     ) -> Get:
         self._bucket.subjects.meta(name)
         get = Get(
@@ -307,6 +321,7 @@ class ObjectStore(Buckets, Catalog, Editing):
             results=results,
             progress=progress,
             if_none_match=check.digest(if_none_match, 'if_none_match'),
+            version=None if version is None else check.number(version, 'version', 1),
         )
         get.start()
         return get
@@ -317,6 +332,8 @@ class ObjectStore(Buckets, Catalog, Editing):
         self, name: str, cb: AnyCallback | None = None, *, expected_seq: int | None = None
     ) -> Call:
         """Delete an object: a tombstone takes its place, its chunks are purged.
+
+        Where earlier versions of it are kept, see ``put``, it becomes one of them.
 
         Args:
             name: the object; a link is deleted itself, not what it leads to.

@@ -43,7 +43,7 @@ class Known(NamedTuple):
         seq: its sequence; 0: there is none.
         nuid: the chunks it names.
         live: it is not a tombstone.
-        versions: how many earlier ones are kept beside it.
+        versions: how many earlier versions are to be kept.
     """
 
     seq: int

@@ -11,13 +11,12 @@ from .bucket import Bucket, Catch, Known
 from .operation import Operation
 from .record import ObjectMeta
 
-_HEADERS = 'NATS/1.0\r\nNats-Expected-Last-Subject-Sequence: {}\r\n{}\r\n'
-_ROLLUP = 'Nats-Rollup: sub\r\n'
+_HEADERS = 'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Expected-Last-Subject-Sequence: {}\r\n{}\r\n'
 
 
-def kept_header(versions: int) -> str:
-    """Return the header line that makes earlier metas stay; 0: the one that makes them go."""
-    return f'{record.VERSIONS}: {versions}\r\n' if versions else _ROLLUP
+def versions_header(versions: int) -> str:
+    """Return the header line that says how many earlier versions are to be kept."""
+    return f'{record.VERSIONS}: {versions}\r\n' if versions else ''
 
 
 def publish(
@@ -42,17 +41,19 @@ def publish(
         then: called as ``then(meta)``.
         expected: the sequence that the present meta must have; 0: there must be none.
         payload: what is published, where that is more than *meta* tells.
-        versions: how many earlier ones are kept; 0: it stands alone.
+        versions: how many earlier versions are to be kept.
         catch: as for ``Bucket.api``.
     """
 
     def stored(ack: dict[str, int]) -> None:
         meta['seq'] = ack.get('seq', 0)
         meta['mtime'] = datetime.now(timezone.utc)
-        bucket.learn(subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted'], versions))
+        bucket.learn(
+            subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted'], versions)
+        )
         then(meta)
 
-    block = _HEADERS.format(expected, kept_header(versions)).encode()
+    block = _HEADERS.format(expected, versions_header(versions)).encode()
     bucket.publish(op, subject, payload or record.to_json(meta), block, stored, catch)
 
 

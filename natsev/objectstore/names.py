@@ -48,11 +48,17 @@ class Subjects:
     def __init__(self, bucket: str, dialect: Dialect = 'adr20') -> None:
         self.chunks = f'$O.{bucket}.C.'
         self.metas = f'$O.{bucket}.M.'
+        # Among the chunks, where no other client looks: see ``versions``.
+        self.logs = f'{self.chunks}versions.'
         self._spell = _SPELLINGS[dialect]
 
     def chunk(self, nuid: str) -> str:
         """Return the subject of all chunks of the object *nuid*."""
         return self.chunks + nuid
+
+    def log(self, name: str) -> str:
+        """Return the subject of the copies of earlier metas of the object *name*."""
+        return self.logs + encode_object_name(name)
 
     def meta(self, name: Any) -> str:
         """Return the subject of the meta of the object *name*.

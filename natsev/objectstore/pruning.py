@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 from ..errors import InvalidMetaError, NatsError, WrongSequenceError
 from ..jetstream.types import StoredMessage
 from . import record
-from .bucket import NOTHING, Bucket
+from .bucket import Bucket
 from .delete import Delete
 from .listing import Handed, Listing
 from .operation import StoreCall
 from .parallel import each
 from .record import ObjectMeta
 from .scan import scan, server_time
+from .versions import trim
 
 
 class DeleteReport(TypedDict):
-    """What ``delete_many`` did: ``deleted``: names; ``changed``: names that somebody replaced
-    meanwhile, which are left as they are."""
+    """What ``delete_many`` did.
+
+    ``deleted``: names; ``changed``: names that somebody replaced meanwhile, which are left alone.
+    """
 
     deleted: list[str]
     changed: list[str]
@@ -130,8 +133,8 @@ class PurgeDeletes:
         self._call = call
         self._older_than = older_than
         self._before = datetime.max
-        self._dead: dict[str, tuple[int, set[str]]] = {}  # by subject: its last seq, and nuids
-        self._nuids: dict[str, set[str]] = {}  # of each subject with versions
+        self._dead: list[tuple[str, str, int]] = []  # name, subject, sequence
+        self._with_versions: set[str] = set()
         self._report: PurgeReport = {'purged': 0, 'kept': 0}
 
     def start(self) -> None:
@@ -143,30 +146,37 @@ class PurgeDeletes:
 
     def _scan(self, info: dict[str, Any]) -> None:
         self._before = server_time(info) - self._older_than
-        scan(self._bucket, self._call, self._look, self._scanned, history=True)
+        scan(self._bucket, self._call, self._look, self._scanned)
 
     def _look(self, message: StoredMessage) -> None:
-        subject = message['subject']
-        self._dead.pop(subject, None)
         try:
             meta = record.parse(message, self._bucket.name)
         except InvalidMetaError:
-            self._nuids.pop(subject, None)
             return
-        nuids = {meta['nuid']} - {''}
-        if record.versions_kept(message):
-            nuids |= self._nuids.get(subject, set())
-        if record.versions_kept(message) or not meta['deleted']:
-            self._nuids[subject] = nuids
-        if meta['deleted']:
-            self._dead[subject] = (message['seq'], nuids)
-            self._nuids.pop(subject, None)
+        if not meta['deleted']:
+            return
+        if message['time'] > self._before:
+            self._report['kept'] += 1
+        else:
+            self._dead.append((meta['name'], message['subject'], message['seq']))
+            if record.versions_kept(message):
+                self._with_versions.add(meta['name'])
 
     def _scanned(self) -> None:
-        self._call.end(self._report, None)
+        each(self._call, self._dead, self._forget, lambda: self._call.end(self._report, None))
 
-    def _iterate(self) -> Iterable[str]:
-        return self._dead
+    def _forget(self, dead: tuple[str, str, int], done: Callable[[], None]) -> None:
+        name, subject, seq = dead
 
+        def purge() -> None:
+            body = {'filter': subject, 'seq': seq + 1}
+            self._bucket.api(self._call, 'STREAM.PURGE', body, purged)
 
-_ = NOTHING
+        def purged(_reply: Any) -> None:
+            self._report['purged'] += 1
+            done()
+
+        if name in self._with_versions:
+            trim(self._bucket, self._call, name, 0, lambda _: purge())
+        else:
+            purge()

@@ -32,13 +32,14 @@ from ..errors import (
 from ..headers import Headers
 from ..jetstream.api import parse_reply
 from ..jetstream.types import StoredMessage
-from . import record
+from . import metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
 from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
 from .transfer import Transfer
+from .versions import save, trim_in_background
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
@@ -74,6 +75,7 @@ class Put(Transfer):
         chunk_size: as asked for; what the server takes may be less.
         condition: what must hold.
         progress: the user's, called as ``progress(done, total)``.
+        keep_versions: how many earlier versions shall be kept; None: as many as before.
     """
 
     def __init__(
@@ -86,8 +88,10 @@ class Put(Transfer):
         chunk_size: int,
         condition: Condition = ANY,
         progress: Callable[..., Any] | None = None,
+        keep_versions: int | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
+        self._keep_versions = keep_versions
         self.bytes_total = source.size
         self._meta = meta
         self._subject = bucket.subjects.meta(meta['name'])
@@ -102,11 +106,14 @@ class Put(Transfer):
         self._chunks = Chunks(self, bucket, meta['nuid'])
         # Is it one chunk, which goes out together with the metadata?
         self._pair = False
-        # The meta to replace: its sequence, and the nuid whose chunks go with it.
+        # The meta to replace: its sequence, and what else there is to know of it.
         self._expected: int | None = None
-        self._replaced: str | None = None
+        self._present = NOTHING
+        # Its message, where it is to be kept as a version; and is it being saved as one?
+        self._current: StoredMessage | None = None
+        self._saving = False
         # The same of every attempt; and since when it is not known what became of one.
-        self._attempts: dict[int, str | None] = {}
+        self._attempts: dict[int, Known] = {}
         self._unsure_since: float | None = None
         # The metadata's publish, and the reply to it.
         self._request: Handle | None = None
@@ -247,7 +254,9 @@ class Put(Transfer):
         elif self._at_end and not self._ahead and self.running and self._expected is not None:
             if self._reply is not None:
                 self._settle()
-            elif self._request is None and (self._pair or self._chunks.settled):
+            elif (
+                self._request is None and not self._saving and (self._pair or self._chunks.settled)
+            ):
                 self._commit()
 
     # The metadata that is there now.
@@ -255,12 +264,14 @@ class Put(Transfer):
     def _guess(self) -> bool:
         """Expect what was last seen, or that there is nothing; False: that is not enough."""
         known = self._bucket.known(self._subject)
+        if self._keep_versions or (known is not None and known.versions):
+            return False  # what is there is to be kept: it must be read
         if self._condition.expected_seq is not None:
             if known is None or known.seq != self._condition.expected_seq:
                 return False
         elif known is None or (self._condition.if_absent and known.live):
             known = NOTHING
-        self._expected, self._replaced = known.seq, known.nuid
+        self._expected, self._present = known.seq, known
         return True
 
     def _read_current(self) -> None:
@@ -280,14 +291,19 @@ class Put(Transfer):
         ):
             self.fail(WrongSequenceError(400, 10071, f'wrong last sequence: {current.seq}'))
             return False
-        self._expected, self._replaced = current.seq, current.nuid
+        self._expected, self._present, self._current = current.seq, current, message
         return True
 
     # Publishing the metadata.
 
     def _commit(self) -> None:
         assert self._expected is not None
-        self._attempts[self._expected] = self._replaced
+        current = self._current
+        if current is not None and self._present.live and self._kept(self._present):
+            self._saving = True
+            save(self._bucket, self, self._meta['name'], current, self._saved)
+            return
+        self._attempts[self._expected] = self._present
         self._stage = _Stage.COMMITTING
         self._reply = None
         self._guarded = not self._chunks.settled
@@ -297,6 +313,7 @@ class Put(Transfer):
         guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
         block = (
             f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n'
+            f'{metas.versions_header(self._kept(self._present))}'
             f'Nats-Expected-Last-Subject-Sequence: {self._expected}\r\n{guard}\r\n'
         )
         try:
@@ -305,6 +322,11 @@ class Put(Transfer):
             )
         except NatsError as err:  # the metadata is larger than the server takes
             self.fail(err)
+
+    def _saved(self, _ack: Any) -> None:
+        self._saving = False
+        self._current = None
+        self._commit()
 
     def _published(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
@@ -362,17 +384,25 @@ class Put(Transfer):
         nuid = self._meta['nuid']
         self._meta['seq'] = seq
         self._meta['mtime'] = datetime.now(timezone.utc)
-        self._bucket.learn(self._subject, Known(seq, nuid, True))
         before = max((expected for expected in self._attempts if expected < seq), default=-1)
-        replaced = self._attempts.get(before)
-        if replaced is not None and replaced != nuid:
-            Purge(self._bucket, replaced).start(now=True)
+        replaced = self._attempts.get(before, NOTHING)
+        kept = self._kept(replaced)
+        self._bucket.learn(self._subject, Known(seq, nuid, True, kept))
+        if kept or replaced.versions:
+            trim_in_background(self._bucket, self._meta['name'], kept)
+        if not kept and replaced.nuid is not None and replaced.nuid != nuid:
+            Purge(self._bucket, replaced.nuid).start(now=True)
         self._end(self._meta, None)
+
+    def _kept(self, present: Known) -> int:
+        """Return how many versions are to be kept where *present* is replaced."""
+        return present.versions if self._keep_versions is None else self._keep_versions
 
     # Trouble.
 
     def _lost(self) -> None:
         self._was_lost = True
+        self._saving = False
         self._chunks.lost()
         self._give_up_request()
 
@@ -438,4 +468,5 @@ def known_of(message: StoredMessage | None, bucket: str) -> Known:
         meta = record.parse(message, bucket)
     except InvalidMetaError:  # of another client: there is something, but nothing to purge
         return Known(message['seq'], None, True)
-    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'])
+    versions = record.versions_kept(message)
+    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'], versions)

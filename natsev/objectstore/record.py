@@ -21,7 +21,7 @@ from ..jetstream.types import StoredMessage
 from .names import Dialect, is_nuid, name_of
 
 _DIGEST = 'SHA-256='
-# Beside a meta that is stored without a rollup: how many of the earlier ones are kept.
+# How many earlier versions of the object are kept, see ``versions``.
 VERSIONS = 'Natsev-Versions'
 _NUID = re.compile(rb'"nuid"\s*:\s*"([A-Za-z0-9_=-]{1,128})"')
 _ZERO_TIME = '0001-01-01T00:00:00Z'
@@ -164,7 +164,7 @@ def parse(message: StoredMessage, bucket: str) -> ObjectMeta:
 
 
 def versions_kept(message: StoredMessage) -> int:
-    """Return how many earlier versions are kept beside this meta; 0: it stands alone."""
+    """Return how many earlier versions are to be kept, as this meta says."""
     headers = message['headers']
     text = '' if headers is None else headers.get(VERSIONS) or ''
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -22,6 +22,7 @@ def scan(
     then: Callable[[], None],
     *,
     history: bool = False,
+    subjects: str | None = None,
 ) -> None:
     """Read the metas that are there now, in the order of their sequences.
 
@@ -31,6 +32,7 @@ def scan(
         on_message: called with each.
         then: called when all have come.
         history: all of them; else the last of each subject.
+        subjects: where; None: where metas are.
     """
 
     def message(one: Message) -> None:
@@ -51,7 +53,7 @@ def scan(
     consumption = bucket.js.ordered(
         bucket.stream,
         message,
-        filter_subjects=bucket.subjects.metas + '>',
+        filter_subjects=subjects or bucket.subjects.metas + '>',
         deliver_policy='all' if history else 'last_per_subject',
         on_caught_up=caught_up,
         on_end=ended,

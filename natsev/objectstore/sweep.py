@@ -85,7 +85,6 @@ class _Last:
     nuid: str
     chunks: int
     alive: bool
-    named: frozenset[str]  # nuids that must stay: its own, and those of its earlier versions
 
 
 class Sweep:
@@ -108,7 +107,7 @@ class Sweep:
         self._before = datetime.max
         self._chunks: dict[str, int] = {}
         self._last: dict[str, _Last] = {}
-        self._unknown: set[str] = set()  # nuids that invalid metas seem to name
+        self._others: set[str] = set()  # nuids that versions, or invalid metas, seem to name
         self._suspects: list[tuple[str, StoredMessage]] = []
         self.report: SweepReport = {
             'objects': 0,
@@ -136,12 +135,34 @@ class Sweep:
                 return
             self._before = server_time(info) - self._older_than
             subjects = info['state'].get('subjects') or {}
-            prefix = bucket.subjects.chunks
-            self._chunks = {subject.removeprefix(prefix): n for subject, n in subjects.items()}
-            scan(bucket, self._call, self._meta, self._look_for_orphans, history=True)
+            prefix, logs = bucket.subjects.chunks, bucket.subjects.logs
+            self._chunks = {
+                subject.removeprefix(prefix): count
+                for subject, count in subjects.items()
+                if not subject.startswith(logs)
+            }
+            scan(bucket, self._call, self._meta, self._read_logs, history=True)
 
         self._call.child = bucket.js.stream_info(
             bucket.stream, {'subjects_filter': bucket.subjects.chunks + '>'}, counted
+        )
+
+    def _read_logs(self) -> None:
+        """Whatever was kept as a version must stay."""
+
+        def copy(message: StoredMessage) -> None:
+            nuid = record.nuid_in(message['payload'])
+            if nuid is not None:
+                self._others.add(nuid)
+
+        subjects = self._bucket.subjects.logs + '>'
+        scan(
+            self._bucket,
+            self._call,
+            copy,
+            self._look_for_orphans,
+            history=True,
+            subjects=subjects,
         )
 
     # Metas.
@@ -153,18 +174,13 @@ class Sweep:
         except InvalidMetaError as err:
             self._invalid(subject, message, err)
             return
-        named = frozenset() if meta['deleted'] else frozenset((meta['nuid'],))
-        before = self._last.get(subject)
-        # Without versions, what was replaced without a rollup is of no use.
-        if before is not None and record.versions_kept(message):
-            named |= before.named
+        # Where one was replaced without a rollup, only the last one counts.
         self._last[subject] = _Last(
             meta['name'],
             meta['seq'],
             meta['nuid'],
             meta['chunks'],
             not meta['deleted'] and 'link' not in meta['options'],
-            named,
         )
         problem = self._problem(meta, message)
         if problem is not None:
@@ -175,7 +191,7 @@ class Sweep:
         # Whatever it names, as far as that can be told, is left alone.
         nuid = record.nuid_in(message['payload'])
         if nuid is not None:
-            self._unknown.add(nuid)
+            self._others.add(nuid)
         self._found('invalid', err.name or '', subject, message['seq'])
 
     def _problem(self, meta: ObjectMeta, message: StoredMessage) -> str | None:
@@ -200,7 +216,7 @@ class Sweep:
 
     def _look_for_orphans(self) -> None:
         self._look_for_duplicates()
-        named = self._unknown.union(*(last.named for last in self._last.values()))
+        named = {last.nuid for last in self._last.values() if last.alive} | self._others
         orphans = [nuid for nuid in self._chunks if nuid not in named]
         each(self._call, orphans, self._orphan, self._look_for_short)
 

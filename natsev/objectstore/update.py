@@ -7,16 +7,19 @@ in between, the object is there, under both names at worst.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import NatsError, WrongSequenceError
+from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
 from . import metas, record
 from .bucket import Bucket
 from .lookup import Entry, find
 from .operation import StoreCall
+from .parallel import each
 from .record import ObjectMeta
+from .versions import read_log, save
 
 CHANGES = ('name', 'description', 'headers', 'metadata')
 
@@ -120,6 +123,7 @@ class Update:
             lambda stored: self._call.end(stored, None),
             expected=entry.meta['seq'],
             payload=payload,
+            versions=record.versions_kept(entry.message),
             catch=failed,
         )
 
@@ -140,6 +144,7 @@ class Update:
             lambda stored: self._remove_old(entry, stored),
             expected=there.meta['seq'] if there is not None and here else 0,
             payload=payload,
+            versions=record.versions_kept(entry.message),
         )
 
     def _remove_old(self, entry: Entry, stored: ObjectMeta) -> None:
@@ -158,19 +163,35 @@ class Update:
             self._call,
             entry.message['subject'],
             grave,  # type: ignore[arg-type]
-            lambda _: self._call.end(stored, None),
+            lambda _: self._move_log(entry, stored),
             expected=entry.meta['seq'],
             catch=failed,
         )
 
     def _take_back(self, stored: ObjectMeta, err: WrongSequenceError) -> None:
         """The object was replaced or deleted meanwhile, its chunks with it: no new name for it."""
-        body = {'seq': stored['seq'], 'no_erase': True}
+        body = {'filter': self._bucket.subjects.meta(self._new_name), 'seq': stored['seq'] + 1}
+        self._bucket.api(self._call, 'STREAM.PURGE', body, lambda _: self._call.fail(err))
 
-        def gone(_err: NatsError) -> bool:
-            self._call.fail(err)
-            return True
+    # Earlier versions.
 
-        self._bucket.api(
-            self._call, 'STREAM.MSG.DELETE', body, lambda _: self._call.fail(err), gone
-        )
+    def _move_log(self, entry: Entry, stored: ObjectMeta) -> None:
+        """Earlier versions follow the new name."""
+        if not record.versions_kept(entry.message):
+            self._call.end(stored, None)
+            return
+        body = {'filter': self._bucket.subjects.log(self._name)}
+
+        def moved() -> None:
+            self._bucket.api(
+                self._call, 'STREAM.PURGE', body, lambda _: self._call.end(stored, None)
+            )
+
+        def move(version: Entry, done: Callable[[], None]) -> None:
+            copy: StoredMessage = {**version.message, 'seq': version.meta['seq']}
+            save(self._bucket, self._call, self._new_name, copy, lambda _: done())
+
+        def read(entries: list[Entry]) -> None:
+            each(self._call, reversed(entries), move, moved, window=1)
+
+        read_log(self._bucket, self._call, self._name, read)
