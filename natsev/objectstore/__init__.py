@@ -22,11 +22,13 @@ from .catalog import Catalog
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
-from .get import Get
+from .get import Get, Part
 from .history import History
+from .lookup import resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
 from .put import Put
+from .reader import Reader
 from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
 from .source import Source, source_of
@@ -230,11 +232,15 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         cb: AnyCallback,
         *,
         into: Path | IO[bytes] | None = None,
+        offset: int = 0,
+        length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
         version: int | None = None,
     ) -> Transfer:
-        """Read an object. Size and digest are verified; links are followed, also to other buckets.
+        """Read an object, or a part of it.
+
+        Size and digest are verified; links are followed, also to other buckets.
 
         Args:
             name: the object.
@@ -243,6 +249,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             into: a ``pathlib.Path``, which is written under a temporary name, verified and renamed;
                 or a binary file, which is written as the bytes come: do not trust it before the
                 callback.
+            offset: where to begin, in bytes; behind the end there is nothing.
+            length: at most so many bytes; None: to the end. The digest of a part is not known: its
+                bytes are only verified where it is the whole.
             progress: called as ``progress(done, total)``.
             if_none_match: a digest as in metadata: the object is not read when it still has it.
             version: the ``seq`` of an earlier version, see ``versions``.
@@ -266,7 +275,14 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         """
         call = self._bucket.nats.call(cb, 3, 1)
         return self._get(
-            name, call, sink_for(into), lambda *results: results, progress, if_none_match, version
+            name,
+            call,
+            sink_for(into),
+            lambda *results: results,
+            check.part(offset, length),
+            progress,
+            if_none_match,
+            version,
         )
 
     def get_stream(
@@ -275,6 +291,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         on_chunk: AnyCallback,
         cb: AnyCallback,
         *,
+        offset: int = 0,
+        length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
         version: int | None = None,
@@ -285,7 +303,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             name: the object.
             on_chunk: called as ``on_chunk(data)``; ``pause()`` of the transfer holds it back.
             cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            progress, if_none_match, version: as for ``get``.
+            offset, length, progress, if_none_match, version: as for ``get``.
 
         Returns:
             A ``Transfer``.
@@ -300,7 +318,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         def results(data: Any, err: Any, meta: ObjectMeta | None) -> tuple[Any, ...]:
             return (meta if err is None else None, err)
 
-        return self._get(name, nats.call(cb), sink, results, progress, if_none_match, version)
+        part = check.part(offset, length)
+        return self._get(name, nats.call(cb), sink, results, part, progress, if_none_match, version)
 
     def _get(
         self,
@@ -308,6 +327,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         call: Call,
         sink: Sink,
         results: Callable[..., tuple[Any, ...]],
+        part: Part,
         progress: AnyCallback | None,
         if_none_match: str | None,
         version: int | None,
@@ -319,12 +339,38 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             name,
             sink,
             results=results,
+            part=part,
             progress=progress,
             if_none_match=check.digest(if_none_match, 'if_none_match'),
             version=None if version is None else check.number(version, 'version', 1),
         )
         get.start()
         return get
+
+    def open(self, name: str, cb: AnyCallback) -> Call:
+        """Open an object, to read parts of it wherever you like.
+
+        Args:
+            name: the object; links are followed.
+            cb: called once as ``cb(reader, err)`` with a ``Reader``: ``read_at(offset, length,
+                cb)``, ``close()``, ``meta``; ``(None, None)`` when there is no such object.
+
+        Errors:
+            LinkError, InvalidMetaError, BucketNotFoundError, RequestTimeout, DisconnectedError,
+            Cancelled.
+        """
+        bucket = self._bucket
+        bucket.subjects.meta(name)
+        call = StoreCall(bucket, cb)
+
+        def found(where: Bucket, meta: ObjectMeta | None) -> None:
+            if meta is None or meta['deleted']:
+                call.end(None, None)
+            else:
+                call.end(Reader(bucket, name, where, meta), None)
+
+        resolve(bucket, call, name, found)
+        return call
 
     # Deleting.
 
@@ -352,4 +398,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         return call
 
 
-__all__ = ['BucketOptions', 'BucketStatus', 'ObjectMeta', 'ObjectStore', 'Transfer', 'Writer']
+__all__ = [
+    'BucketOptions',
+    'BucketStatus',
+    'ObjectMeta',
+    'ObjectStore',
+    'Reader',
+    'Transfer',
+    'Writer',
+]

@@ -68,7 +68,7 @@ class Bucket:
     def __init__(
         self, js: JetStream, name: str, timeout: float, dialect: names.Dialect = 'adr20'
     ) -> None:
-        self.js = js
+        self.js = js if js.timeout == timeout else js.with_timeout(timeout)
         self.nats = js.nats
         self.name = name
         self.stream = names.stream(name)
@@ -241,14 +241,20 @@ class Bucket:
     def last(
         self, op: Operation, subject: str, then: Callable[[StoredMessage | None], None]
     ) -> None:
-        """Read the last message on *subject*, None where there is none.
+        """Read the last message on *subject*, None where there is none. See ``get``."""
+        self.get(op, {'last_by_subj': subject}, then)
+
+    def get(
+        self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]
+    ) -> None:
+        """Read a message, None where there is none.
 
         From the nearest server, which may lag behind; what it does not have is asked of the leader.
         """
         if self.allow_direct:
-            self._direct(op, {'last_by_subj': subject}, then)
+            self._direct(op, body, then)
         else:
-            self.leader(op, {'last_by_subj': subject}, then)
+            self.leader(op, body, then)
 
     def leader(
         self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from . import record
+from .get import Part
 from .put import Condition
 
 
@@ -54,6 +55,14 @@ def condition(expected_seq: Any, if_absent: Any = False) -> Condition:
         if if_absent:
             raise ValueError('expected_seq and if_absent exclude each other')
     return Condition(expected_seq, bool(if_absent))
+
+
+def part(offset: Any, length: Any) -> Part:
+    """Return the part of an object that is wanted."""
+    number(offset, 'offset', 0)
+    if length is not None:
+        number(length, 'length', 0)
+    return Part(offset, length)
 
 
 def digest(value: Any, what: str) -> bytes | None:

@@ -275,6 +275,7 @@ class Ordered:
         self._reader = reader
         self._bucket = bucket
         self._subject = bucket.subjects.chunk(meta['nuid'])
+        self._batch = max(2, 2 * _BATCH // estimate(meta))
         self._last_seq = seq
         self._consumption: Consumption | None = None
 
@@ -285,7 +286,7 @@ class Ordered:
                 self._message,
                 filter_subjects=self._subject,
                 opt_start_seq=self._last_seq + 1,
-                max_bytes=2 * _BATCH,
+                batch=self._batch,
                 on_caught_up=self._reader.short,
                 on_end=self._ended,
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..calls import Call
 from ..errors import (
@@ -25,7 +25,8 @@ from ..jetstream.types import StoredMessage
 from . import record
 from .blocking import in_thread
 from .bucket import Bucket
-from .fetch import Batches, Fetch, Ordered
+from .fetch import Batches, Fetch, Ordered, estimate
+from .index import Index, index_of
 from .lookup import Resolved, resolve
 from .record import ObjectMeta
 from .sink import Sink, write_error
@@ -38,6 +39,16 @@ _MOST_HELD = 1024 * 1024
 Results = Callable[[Any, NatsError | None, ObjectMeta | None], tuple[Any, ...]]
 
 
+class Part(NamedTuple):
+    """The part of an object that is wanted; a length of None: to the end."""
+
+    offset: int = 0
+    length: int | None = None
+
+
+WHOLE = Part()
+
+
 class Get(Transfer):
     """One object being read.
 
@@ -48,6 +59,8 @@ class Get(Transfer):
         sink: where its bytes go.
         results: makes the callback's arguments from data, error and metadata.
         if_none_match: a digest; the object is not read when it still has that one.
+        part: offset and length of what is wanted; a length of None: to the end.
+        indexes: of chunks, by nuid; to be shared by gets of one object.
         progress: the user's, called as ``progress(done, total)``.
         version: the sequence of an earlier version to be read; None: the present one.
 
@@ -66,6 +79,8 @@ class Get(Transfer):
         if_none_match: bytes | None = None,
         progress: Callable[..., Any] | None = None,
         version: int | None = None,
+        part: Part = WHOLE,
+        indexes: dict[str, Index] | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
         self._version = version
@@ -74,6 +89,12 @@ class Get(Transfer):
         self._sink = sink
         self._results = results
         self._if_none_match = if_none_match
+        self._part = part
+        self._indexes = {} if indexes is None else indexes
+        self._whole = True
+        self._wanted = 0  # bytes for the sink
+        self._index: Index | None = None  # of a part's chunks
+        self._skip = 0  # bytes of the chunks to come that are before what is wanted
         self._where = bucket  # where the chunks are: links lead elsewhere
         self._meta: ObjectMeta | None = None
         self._fetch: Fetch | None = None
@@ -128,9 +149,16 @@ class Get(Transfer):
         self._came = self._count = self._last_seq = 0
         self._held.clear()
         self._held_bytes = 0
-        self.bytes_done, self.bytes_total = 0, meta['size']
+        size = meta['size']
+        self._skip = min(self._part.offset, size)
+        self._wanted = size - self._skip
+        if self._part.length is not None:
+            self._wanted = min(self._wanted, self._part.length)
+        self._whole = self._wanted == size
+        self._index = None
+        self.bytes_done, self.bytes_total = 0, self._wanted
         if self._guarded(self._sink.begin):
-            if meta['size']:
+            if self._wanted:
                 self._read()
             else:
                 self._verify()
@@ -151,14 +179,40 @@ class Get(Transfer):
         meta, where = self._meta, self._where
         assert meta is not None
         self._close_fetch()
-        if meta['chunks'] == 1 and not self._last_seq:
+        if not self._whole and self._index is None and meta['chunks'] != 1:
+            self._locate(meta)
+        elif meta['chunks'] == 1 and not self._last_seq:
             self.strategy = 'one message'
             where.last(self, where.subjects.chunk(meta['nuid']), self._single)
         elif where.allow_direct and where.batches:
-            left = max(1, meta['chunks'] - self._count)
-            self._use(Batches(self, where, meta, self._last_seq, left))
+            self._use(Batches(self, where, meta, self._last_seq, self._chunks_left(meta)))
         else:
             self._use(Ordered(self, where, meta, self._last_seq))
+
+    def _locate(self, meta: ObjectMeta) -> None:
+        """Find the chunk to begin with."""
+        index = self._indexes.get(meta['nuid'])
+        if index is None:
+            index_of(self._where, self, meta, self._located)
+        else:
+            self._located(index)
+
+    def _located(self, index: Index) -> None:
+        meta = self._meta
+        assert meta is not None
+        self._indexes[meta['nuid']] = index
+        self._index = index
+        place = index.find(self._skip)
+        self._last_seq, self._count = place.seq - 1, place.number
+        self._skip -= place.start
+        self._read()
+
+    def _chunks_left(self, meta: ObjectMeta) -> int:
+        """Return about how many chunks are still to come; the fetch asks for more where need be."""
+        left = meta['chunks'] - self._count
+        if not self._whole:
+            left = min(left, (self._skip + self._wanted - self._came) // estimate(meta) + 1)
+        return max(left, 1)
 
     def _use(self, fetch: Fetch) -> None:
         self.strategy = fetch.name
@@ -222,14 +276,22 @@ class Get(Transfer):
 
     @property
     def _complete(self) -> bool:
-        return self._meta is not None and self._came >= self._meta['size']
+        return self._meta is not None and self._came >= self._wanted
 
     def chunk(self, seq: int, payload: bytes) -> None:
         """Take the next chunk."""
+        if self._index is not None and not self._index.agrees(self._count, seq, len(payload)):
+            # A part has no digest that would tell.
+            self.fail(MissingChunks(bucket=self._where.name, name=self._name))
+            return
         self._last_seq = seq
         self._count += 1
-        self._came += len(payload)
         self._touch()
+        if not self._whole:
+            start = min(self._skip, len(payload))
+            payload = payload[start : start + self._wanted - self._came]
+            self._skip -= start
+        self._came += len(payload)
         self._held.append(payload)
         self._held_bytes += len(payload)
         self._hand_over()
@@ -239,7 +301,8 @@ class Get(Transfer):
         while self._held and not (self._paused or self.done):
             payload = self._held.popleft()
             self._held_bytes -= len(payload)
-            self._hash.update(payload)
+            if self._whole:
+                self._hash.update(payload)
             if not self._guarded(self._sink.write, payload):
                 return
             self._advance(len(payload))
@@ -259,8 +322,9 @@ class Get(Transfer):
     def _verify(self) -> None:
         meta = self._meta
         assert meta is not None
-        digest = record.digest_bytes(meta['digest'])
-        if self._came != meta['size'] or (digest is not None and digest != self._hash.digest()):
+        # The digest is of the whole object: a part is only known to be as long as it must.
+        digest = record.digest_bytes(meta['digest']) if self._whole else None
+        if self._came != self._wanted or (digest is not None and digest != self._hash.digest()):
             self.fail(DigestMismatch(bucket=self._where.name, name=self._name))
             return
         work = self._sink.settle()
