@@ -14,15 +14,18 @@ from ..calls import Call
 from ..errors import MaxPayloadError
 from ..nuid import next_nuid
 from ..subjects import check_bucket
-from . import admin, check, record
+from . import check, record
 from .admin import BucketStatus
 from .bucket import Bucket
+from .buckets import Buckets
+from .catalog import Catalog
 from .commit import Commit, Item
 from .config import BucketOptions
 from .delete import Delete
+from .editing import Editing
 from .get import Get, Part
-from .listing import Listing
-from .lookup import Entry, find, resolve
+from .history import History
+from .lookup import resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
 from .put import Put
@@ -31,7 +34,7 @@ from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
 from .source import Source, can_rewind, source_of
 from .transfer import Transfer
-from .watch import Watch
+from .upkeep import Upkeep
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ _CHUNK_SIZE = 128 * 1024
 _META_ROOM = 1024
 
 
-class ObjectStore:
+class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
     """A bucket of objects. All methods call back from the loop.
 
     Args:
@@ -84,82 +87,6 @@ class ObjectStore:
         """The bucket's name."""
         return self._bucket.name
 
-    # Buckets.
-
-    def create_bucket(
-        self, opts: BucketOptions | Mapping[str, Any] | None, cb: AnyCallback
-    ) -> Call:
-        """Create the bucket. One with the same configuration already is opened.
-
-        Args:
-            opts: see ``BucketOptions``; ``{}`` will do.
-            cb: called once as ``cb(info, err)`` with the ``StreamInfo`` of the bucket's stream.
-
-        Errors:
-            BucketExistsError: it exists with another configuration.
-            UnsupportedOptionError: the server is too old for an option.
-            JetStreamError.
-
-        Raises:
-            TypeError, ValueError: an option is unknown, or its value cannot work.
-        """
-        return admin.create(self._bucket, opts, cb)
-
-    def update_bucket(self, opts: BucketOptions | Mapping[str, Any], cb: AnyCallback) -> Call:
-        """Change options of the bucket; those not given stay as they are.
-
-        Args:
-            opts: see ``BucketOptions``.
-            cb: called once as ``cb(info, err)`` with the ``StreamInfo``.
-
-        Errors:
-            BucketNotFoundError, JetStreamError: the server cannot change it so.
-        """
-        return admin.update(self._bucket, opts, cb)
-
-    def delete_bucket(self, cb: AnyCallback) -> Call:
-        """Delete the bucket and all it holds.
-
-        Args:
-            cb: called once as ``cb(True, err)``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.delete(self._bucket, cb)
-
-    @staticmethod
-    def buckets(js: JetStream, cb: AnyCallback) -> Call:
-        """Look at all object buckets that *js* reaches.
-
-        Args:
-            js: the JetStream client.
-            cb: called once as ``cb(statuses, err)`` with a list of ``BucketStatus``, by name.
-        """
-        return admin.buckets(js, cb)
-
-    def status(self, cb: AnyCallback) -> Call:
-        """Look at the bucket.
-
-        Args:
-            cb: called once as ``cb(status, err)`` with a ``BucketStatus``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.status(self._bucket, cb)
-
-    def seal(self, cb: AnyCallback) -> Call:
-        """Make the bucket take no changes any more. It cannot be undone.
-
-        Args:
-            cb: called once as ``cb(status, err)``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.seal(self._bucket, cb)
-
     # Storing.
 
     def put(
@@ -178,6 +105,7 @@ class ObjectStore:
         skip_same: bool = False,
         ttl: int | None = None,
         atomic: bool | None = None,
+        keep_versions: int | None = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
 
@@ -205,6 +133,8 @@ class ObjectStore:
                 it (``object_ttl``).
             atomic: store chunks and metadata in one batch, all or nothing; the bucket must allow
                 it (``atomic``), and it takes up to 999 chunks, held in memory.
+            keep_versions: keep so many earlier versions of the object, see ``versions``; default:
+                as many as the put before, at first none.
 
         Returns:
             A ``Transfer``.
@@ -229,6 +159,7 @@ class ObjectStore:
             'chunk_size': chunk_size,
             'expected_seq': expected_seq,
             'if_absent': if_absent,
+            'keep_versions': keep_versions,
             'ttl': ttl,
         }
         if skip_same and not can_rewind(source):
@@ -301,6 +232,8 @@ class ObjectStore:
         result: Callable[[_Metas], Any],
         progress: AnyCallback | None,
     ) -> Commit:
+        if any(item.keep_versions for item in items):
+            raise ValueError('an atomic commit keeps no earlier versions')
         bucket = self._bucket
         commit = Commit(bucket, bucket.nats.call(cb), items, result, progress)
         commit.start()
@@ -327,6 +260,7 @@ class ObjectStore:
             progress=progress,
             skip_same=skip_same,
             ttl=item.ttl,
+            keep_versions=item.keep_versions,
         )
         put.start()
         return put
@@ -342,6 +276,7 @@ class ObjectStore:
         chunk_size: int | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
+        keep_versions: int | None = None,
         ttl: int | None = None,
     ) -> Item:
         """Return one object to be stored, its options checked."""
@@ -360,12 +295,15 @@ class ObjectStore:
             metadata=record.check_metadata(metadata),
         )
         self._check_size(meta)
+        if keep_versions is not None:
+            check.number(keep_versions, 'keep_versions', 0)
         return Item(
             meta,
             source,
             check.number(chunk_size, 'chunk_size', 1),
             check.condition(expected_seq, if_absent),
             ttl,
+            keep_versions,
         )
 
     def _check_size(self, meta: ObjectMeta) -> None:
@@ -386,6 +324,7 @@ class ObjectStore:
         length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
+        version: int | None = None,
     ) -> Transfer:
         """Read an object, or a part of it.
 
@@ -403,6 +342,7 @@ class ObjectStore:
                 bytes are only verified where it is the whole.
             progress: called as ``progress(done, total)``.
             if_none_match: a digest as in metadata: the object is not read when it still has it.
+            version: the ``seq`` of an earlier version, see ``versions``.
 
         Returns:
             A ``Transfer``.
@@ -430,6 +370,7 @@ class ObjectStore:
             check.part(offset, length),
             progress,
             if_none_match,
+            version,
         )
 
     def get_stream(
@@ -442,6 +383,7 @@ class ObjectStore:
         length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
+        version: int | None = None,
     ) -> Transfer:
         """Read an object piece by piece. Do not trust the pieces before the callback.
 
@@ -449,7 +391,7 @@ class ObjectStore:
             name: the object.
             on_chunk: called as ``on_chunk(data)``; ``pause()`` of the transfer holds it back.
             cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            offset, length, progress, if_none_match: as for ``get``.
+            offset, length, progress, if_none_match, version: as for ``get``.
 
         Returns:
             A ``Transfer``.
@@ -465,7 +407,7 @@ class ObjectStore:
             return (meta if err is None else None, err)
 
         part = check.part(offset, length)
-        return self._get(name, nats.call(cb), sink, results, part, progress, if_none_match)
+        return self._get(name, nats.call(cb), sink, results, part, progress, if_none_match, version)
 
     def _get(
         self,
@@ -476,6 +418,7 @@ class ObjectStore:
         part: Part,
         progress: AnyCallback | None,
         if_none_match: str | None,
+        version: int | None,
     ) -> Get:
         self._bucket.subjects.meta(name)
         get = Get(
@@ -487,6 +430,7 @@ class ObjectStore:
             part=part,
             progress=progress,
             if_none_match=check.digest(if_none_match, 'if_none_match'),
+            version=None if version is None else check.number(version, 'version', 1),
         )
         get.start()
         return get
@@ -516,34 +460,14 @@ class ObjectStore:
         resolve(bucket, call, name, found)
         return call
 
-    def info(self, name: str, cb: AnyCallback, deleted: bool = False) -> Call:
-        """Read an object's metadata. A link's is its own, not that of where it leads.
-
-        Args:
-            name: the object.
-            cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            deleted: give the metadata of a deleted object too.
-
-        Errors:
-            InvalidMetaError, BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
-        """
-        bucket = self._bucket
-        bucket.subjects.meta(name)
-        call = StoreCall(bucket, cb)
-
-        def found(entry: Entry | None) -> None:
-            shown = entry is not None and (deleted or not entry.meta['deleted'])
-            call.end(entry.meta if entry is not None and shown else None, None)
-
-        find(bucket, call, name, found)
-        return call
-
     # Deleting.
 
     def delete(
         self, name: str, cb: AnyCallback | None = None, *, expected_seq: int | None = None
     ) -> Call:
         """Delete an object: a tombstone takes its place, its chunks are purged.
+
+        Where earlier versions of it are kept, see ``put``, it becomes one of them.
 
         Args:
             name: the object; a link is deleted itself, not what it leads to.
@@ -558,99 +482,8 @@ class ObjectStore:
         self._bucket.subjects.meta(name)
         check.condition(expected_seq)
         call = StoreCall(self._bucket, cb)
-        Delete(self._bucket, call, name, expected_seq).start()
+        self._bucket.nats.call_soon(Delete(self._bucket, call, name, expected_seq).start)
         return call
-
-    # Many objects.
-
-    def list(
-        self,
-        cb: AnyCallback,
-        *,
-        deleted: bool = False,
-        details: bool = False,
-        prefix: str | None = None,
-        limit: int | None = None,
-        after: str | None = None,
-    ) -> Transfer:
-        """List the objects, in the order of their names.
-
-        Args:
-            cb: called once as ``cb(names, err)``, or with *details* as ``cb(metas, err)``.
-            deleted: deleted objects too.
-            details: metadata instead of names.
-            prefix: only names that begin so.
-            limit: at most so many.
-            after: only names behind this one: the last of the page before.
-
-        Errors:
-            BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
-        """
-        check.text(after, 'after')
-        if limit is not None:
-            check.number(limit, 'limit', 1)
-
-        def choose(found: dict[str, ObjectMeta]) -> Any:
-            chosen = sorted(name for name in found if after is None or name > after)[:limit]
-            return [found[name] for name in chosen] if details else chosen
-
-        listing = Listing(
-            self._bucket,
-            self._bucket.nats.call(cb),
-            deleted=deleted,
-            prefix=check.text(prefix, 'prefix') or '',
-            choose=choose,
-        )
-        listing.start()
-        return listing
-
-    def watch(
-        self,
-        cb: AnyCallback,
-        *,
-        name: str | None = None,
-        prefix: str | None = None,
-        history: bool = False,
-        updates_only: bool = False,
-        ignore_deletes: bool = False,
-        since: int | None = None,
-    ) -> Watch:
-        """Watch for changes, beginning with the present state.
-
-        Args:
-            cb: called as ``cb(meta, err)`` for each object that is there, and for each change;
-                ``(None, None)`` once when the present state has been delivered. With an err of
-                ``InvalidMetaError`` it goes on; any other is the end.
-            name: only this object.
-            prefix: only names that begin so.
-            history: earlier metadata too, where the bucket has any.
-            updates_only: without the present state.
-            ignore_deletes: without tombstones.
-            since: only what came after this ``seq``.
-
-        Returns:
-            A handle; ``stop()`` ends the watch.
-
-        Errors:
-            BucketNotFoundError, DisconnectedError: also when it comes to that later.
-        """
-        if (since is not None) + history + updates_only > 1:
-            raise ValueError('since, history and updates_only exclude each other')
-        if since is not None:
-            check.number(since, 'since', 0)
-            deliver: dict[str, Any] = {'opt_start_seq': since + 1}
-        elif updates_only:
-            deliver = {'deliver_policy': 'new'}
-        else:
-            deliver = {'deliver_policy': 'all' if history else 'last_per_subject'}
-        return Watch(
-            self._bucket,
-            cb,
-            name=name,
-            prefix=check.text(prefix, 'prefix') or '',
-            ignore_deletes=ignore_deletes,
-            deliver=deliver,
-        )
 
 
 def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:

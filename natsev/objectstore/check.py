@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from . import record
@@ -32,6 +33,19 @@ def timeout(value: Any) -> float:
     if value <= 0:
         raise ValueError(f'timeout must be more than 0 ms, not {value}')
     return value
+
+
+def age(value: Any, what: str) -> timedelta:
+    """Return *value*, milliseconds or a ``timedelta``."""
+    if isinstance(value, timedelta):
+        checked = value
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'{what} must be a number of ms or a timedelta, not {type(value).__name__}')
+    else:
+        checked = timedelta(milliseconds=value)
+    if checked < timedelta(0):
+        raise ValueError(f'{what} must be at least 0, not {value}')
+    return checked
 
 
 def condition(expected_seq: Any, if_absent: Any = False) -> Condition:

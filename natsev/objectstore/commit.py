@@ -39,6 +39,7 @@ class Item(NamedTuple):
     chunk_size: int
     condition: Condition
     ttl: int | None = None
+    keep_versions: int | None = None
 
 
 class Commit(Transfer):

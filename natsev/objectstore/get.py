@@ -27,10 +27,11 @@ from .blocking import in_thread
 from .bucket import Bucket
 from .fetch import Batches, Fetch, Ordered, estimate
 from .index import Index, index_of
-from .lookup import resolve
+from .lookup import Resolved, resolve
 from .record import ObjectMeta
 from .sink import Sink, write_error
 from .transfer import Transfer
+from .versions import find_version
 
 # Bytes that wait for a paused reader: more are not requested.
 _MOST_HELD = 1024 * 1024
@@ -61,6 +62,7 @@ class Get(Transfer):
         part: offset and length of what is wanted; a length of None: to the end.
         indexes: of chunks, by nuid; to be shared by gets of one object.
         progress: the user's, called as ``progress(done, total)``.
+        version: the sequence of an earlier version to be read; None: the present one.
 
     Attributes:
         strategy: how the chunks are read, for who wants to know.
@@ -76,10 +78,12 @@ class Get(Transfer):
         results: Results,
         if_none_match: bytes | None = None,
         progress: Callable[..., Any] | None = None,
+        version: int | None = None,
         part: Part = WHOLE,
         indexes: dict[str, Index] | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
+        self._version = version
         self.strategy = ''
         self._name = name
         self._sink = sink
@@ -108,7 +112,20 @@ class Get(Transfer):
         if not self._settling:
             # Once begun, only the leader can tell whether it is still the same object.
             leader = self._meta is not None
-            resolve(self._bucket, self, self._name, self._found, leader=leader)
+            self._resolve(self._found, leader)
+
+    def _resolve(self, then: Resolved, leader: bool) -> None:
+        bucket = self._bucket
+        if self._version is None:
+            resolve(bucket, self, self._name, then, leader=leader)
+        else:
+            find_version(
+                bucket,
+                self,
+                self._name,
+                self._version,
+                lambda entry: then(bucket, None if entry is None else entry.meta),
+            )
 
     def _found(self, where: Bucket, meta: ObjectMeta | None) -> None:
         if self._meta is not None and _same(self._meta, meta):
@@ -230,7 +247,7 @@ class Get(Transfer):
         """There is nothing more to read, though there should be."""
         if not self.done:
             self._close_fetch()
-            resolve(self._bucket, self, self._name, self._looked_again, leader=True)
+            self._resolve(self._looked_again, True)
 
     def _looked_again(self, where: Bucket, meta: ObjectMeta | None) -> None:
         if _same(self._meta, meta):

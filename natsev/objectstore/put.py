@@ -28,19 +28,19 @@ from ..errors import (
     ObjectChanged,
     ObjectStoreError,
     RequestTimeout,
-    SealedError,
     WrongSequenceError,
 )
 from ..headers import Headers
 from ..jetstream.api import parse_reply
 from ..jetstream.types import StoredMessage
-from . import record
+from . import metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
 from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
 from .transfer import Transfer
+from .versions import save, trim_in_background
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
@@ -81,6 +81,7 @@ class Put(Transfer):
         progress: the user's, called as ``progress(done, total)``.
         skip_same: store nothing when the object there has the same bytes.
         ttl: ms after which the object goes; None: never.
+        keep_versions: how many earlier versions shall be kept; None: as many as before.
     """
 
     def __init__(
@@ -95,8 +96,10 @@ class Put(Transfer):
         progress: Callable[..., Any] | None = None,
         skip_same: bool = False,
         ttl: float | None = None,
+        keep_versions: int | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
+        self._keep_versions = keep_versions
         self.bytes_total = source.size
         self._meta = meta
         self._subject = bucket.subjects.meta(meta['name'])
@@ -113,11 +116,14 @@ class Put(Transfer):
         self._chunks = Chunks(self, bucket, meta['nuid'], ttl_of_chunks(ttl))
         # Is it one chunk, which goes out together with the metadata?
         self._pair = False
-        # The meta to replace: its sequence, and the nuid whose chunks go with it.
+        # The meta to replace: its sequence, and what else there is to know of it.
         self._expected: int | None = None
-        self._replaced: str | None = None
+        self._present = NOTHING
+        # Its message, where it is to be kept as a version; and is it being saved as one?
+        self._current: StoredMessage | None = None
+        self._saving = False
         # The same of every attempt; and since when it is not known what became of one.
-        self._attempts: dict[int, str | None] = {}
+        self._attempts: dict[int, Known] = {}
         self._unsure_since: float | None = None
         # The metadata's publish, and the reply to it.
         self._request: Handle | None = None
@@ -146,16 +152,13 @@ class Put(Transfer):
             self._chunks.recover()
 
     def _opened(self) -> None:
-        bucket = self._bucket
-        if bucket.config.get('sealed'):
-            self.fail(SealedError(400, 10109, f'bucket {bucket.name!r} is sealed'))
+        refusal = self._bucket.refusal()
+        if refusal is not None:
+            self.fail(refusal)
             return
-        if 'mirror' in bucket.config:
-            self.fail(ObjectStoreError(f'bucket {bucket.name!r} is a mirror', bucket=bucket.name))
-            return
-        if self._ttl is not None and not bucket.config.get('allow_msg_ttl'):
+        if self._ttl is not None and not self._bucket.config.get('allow_msg_ttl'):
             text = 'the bucket takes no ttl: create it with object_ttl=True'
-            self.fail(ObjectStoreError(text, bucket=bucket.name))
+            self.fail(ObjectStoreError(text, bucket=self._bucket.name))
             return
         self._chunk_size = chunk_size_for(self._bucket, self._chunk_size)
         self._meta['options']['max_chunk_size'] = self._chunk_size
@@ -317,7 +320,9 @@ class Put(Transfer):
         elif self._at_end and not self._ahead and self.running and self._expected is not None:
             if self._reply is not None:
                 self._settle()
-            elif self._request is None and (self._pair or self._chunks.settled):
+            elif (
+                self._request is None and not self._saving and (self._pair or self._chunks.settled)
+            ):
                 self._commit()
 
     # The metadata that is there now.
@@ -325,12 +330,14 @@ class Put(Transfer):
     def _guess(self) -> bool:
         """Expect what was last seen, or that there is nothing; False: that is not enough."""
         known = self._bucket.known(self._subject)
+        if self._keep_versions or (known is not None and known.versions):
+            return False  # what is there is to be kept: it must be read
         if self._condition.expected_seq is not None:
             if known is None or known.seq != self._condition.expected_seq:
                 return False
         elif known is None or (self._condition.if_absent and known.live):
             known = NOTHING
-        self._expected, self._replaced = known.seq, known.nuid
+        self._expected, self._present = known.seq, known
         return True
 
     def _read_current(self) -> None:
@@ -350,14 +357,19 @@ class Put(Transfer):
         ):
             self.fail(WrongSequenceError(400, 10071, f'wrong last sequence: {current.seq}'))
             return False
-        self._expected, self._replaced = current.seq, current.nuid
+        self._expected, self._present, self._current = current.seq, current, message
         return True
 
     # Publishing the metadata.
 
     def _commit(self) -> None:
         assert self._expected is not None
-        self._attempts[self._expected] = self._replaced
+        current = self._current
+        if current is not None and self._present.live and self._kept(self._present):
+            self._saving = True
+            save(self._bucket, self, self._meta['name'], current, self._saved)
+            return
+        self._attempts[self._expected] = self._present
         self._stage = _Stage.COMMITTING
         self._reply = None
         self._guarded = not self._chunks.settled
@@ -368,6 +380,7 @@ class Put(Transfer):
         guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
         block = (
             f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n{ttl}'
+            f'{metas.versions_header(self._kept(self._present))}'
             f'Nats-Expected-Last-Subject-Sequence: {self._expected}\r\n{guard}\r\n'
         )
         try:
@@ -382,6 +395,11 @@ class Put(Transfer):
         assert self._ttl is not None
         spent = monotonic() - self._began_at
         return max(1, int(self._ttl / 1000 - spent))
+
+    def _saved(self, _ack: Any) -> None:
+        self._saving = False
+        self._current = None
+        self._commit()
 
     def _published(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
@@ -439,17 +457,25 @@ class Put(Transfer):
         nuid = self._meta['nuid']
         self._meta['seq'] = seq
         self._meta['mtime'] = datetime.now(timezone.utc)
-        self._bucket.learn(self._subject, Known(seq, nuid, True))
         before = max((expected for expected in self._attempts if expected < seq), default=-1)
-        replaced = self._attempts.get(before)
-        if replaced is not None and replaced != nuid:
-            Purge(self._bucket, replaced).start(now=True)
+        replaced = self._attempts.get(before, NOTHING)
+        kept = self._kept(replaced)
+        self._bucket.learn(self._subject, Known(seq, nuid, True, kept))
+        if kept or replaced.versions:
+            trim_in_background(self._bucket, self._meta['name'], kept)
+        if not kept and replaced.nuid is not None and replaced.nuid != nuid:
+            Purge(self._bucket, replaced.nuid).start(now=True)
         self._end(self._meta, None)
+
+    def _kept(self, present: Known) -> int:
+        """Return how many versions are to be kept where *present* is replaced."""
+        return present.versions if self._keep_versions is None else self._keep_versions
 
     # Trouble.
 
     def _lost(self) -> None:
         self._was_lost = True
+        self._saving = False
         self._chunks.lost()
         self._give_up_request()
 
@@ -540,4 +566,5 @@ def known_of(message: StoredMessage | None, bucket: str) -> Known:
         meta = record.parse(message, bucket)
     except InvalidMetaError:  # of another client: there is something, but nothing to purge
         return Known(message['seq'], None, True)
-    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'])
+    versions = record.versions_kept(message)
+    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'], versions)

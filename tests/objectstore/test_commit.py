@@ -168,7 +168,14 @@ def test_cancel(run, atomic):
 
 
 @pytest.mark.parametrize(
-    'objects', [[], [('', b'')], [('a', b''), ('a', b'')], [('a', b'', {'ttl': 5})]]
+    'objects',
+    [
+        [],
+        [('', b'')],
+        [('a', b''), ('a', b'')],
+        [('a', b'', {'ttl': 5})],
+        [('a', b'', {'keep_versions': 2})],
+    ],
 )
 def test_wrong_values(store, objects):
     with pytest.raises(ValueError):  # noqa: PT011 (each has a text of its own)
