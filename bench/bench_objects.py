@@ -3,8 +3,8 @@
     python bench/bench_objects.py                  # all of it
     python bench/bench_objects.py put get --mib 64 # some of it, smaller
 
-Every measurement is a process of its own, so that neither client warms up the other. The machine may
-be noisy: only the ratios say something.
+Every measurement is a process of its own, so that neither client warms up the other. The machine
+may be noisy: only the ratios say something.
 """
 
 from __future__ import annotations
@@ -241,7 +241,8 @@ def compare(
         client: f'{rate / median:.0f} MiB/s' if rate else f'{median * 1000:.2f} ms'
         for client, median in medians.items()
     }
-    print(f'{title:28} natsev {shown["natsev"]:>12}   nats-py {shown["nats-py"]:>12}   {ratio:.1f}x')
+    columns = '   '.join(f'{client} {shown[client]:>12}' for client in CLIENTS)
+    print(f'{title:28} {columns}   {ratio:.1f}x')
     return {'scenario': title, 'seconds': took, 'ratio': ratio}
 
 
@@ -279,7 +280,7 @@ def main() -> None:
                 found.append({'scenario': 'memory', 'peak_mb': peak})
             elif scenario == 'lateness':
                 late = measure('natsev', 'lateness', port, mib)
-                print(f'a timer of 1 ms during put and get of {mib} MiB: {late:.1f} ms late at most')
+                print(f'a timer of 1 ms, put and get of {mib} MiB: {late:.1f} ms late at most')
                 found.append({'scenario': 'lateness', 'ms': late})
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2))

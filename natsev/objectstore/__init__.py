@@ -14,7 +14,7 @@ from ..calls import Call
 from ..errors import MaxPayloadError
 from ..nuid import next_nuid
 from ..subjects import check_bucket
-from . import admin, record
+from . import admin, check, record
 from .admin import BucketStatus
 from .bucket import Bucket
 from .config import BucketOptions
@@ -24,7 +24,7 @@ from .listing import Listing
 from .lookup import Entry, find
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
-from .put import Condition, Put
+from .put import Put
 from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
 from .source import Source, source_of
@@ -67,13 +67,8 @@ class ObjectStore:
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f'dialect must be one of {DIALECTS}, not {dialect!r}')
-        if timeout is None:
-            timeout = js.timeout
-        elif isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise TypeError(f'timeout must be a number of ms, not {type(timeout).__name__}')
-        elif timeout <= 0:
-            raise ValueError(f'timeout must be more than 0 ms, not {timeout}')
-        self._chunk_size = _checked_chunk_size(chunk_size)
+        timeout = js.timeout if timeout is None else check.timeout(timeout)
+        self._chunk_size = check.number(chunk_size, 'chunk_size', 1)
         self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect)
 
     def __repr__(self) -> str:
@@ -263,6 +258,9 @@ class ObjectStore:
     ) -> Put:
         bucket = self._bucket
         bucket.subjects.meta(name)
+        if chunk_size is None:
+            chunk_size = self._chunk_size
+        check.number(chunk_size, 'chunk_size', 1)
         meta = record.new(
             name,
             bucket.name,
@@ -277,8 +275,8 @@ class ObjectStore:
             bucket.nats.call(cb),
             meta,
             source,
-            chunk_size=_checked_chunk_size(chunk_size or self._chunk_size),
-            condition=_condition(expected_seq, if_absent),
+            chunk_size=chunk_size,
+            condition=check.condition(expected_seq, if_absent),
             progress=progress,
         )
         put.start()
@@ -384,7 +382,7 @@ class ObjectStore:
             sink,
             results=results,
             progress=progress,
-            if_none_match=_checked_digest(if_none_match),
+            if_none_match=check.digest(if_none_match, 'if_none_match'),
         )
         get.start()
         return get
@@ -429,7 +427,7 @@ class ObjectStore:
             JetStreamError.
         """
         self._bucket.subjects.meta(name)
-        _condition(expected_seq, False)
+        check.condition(expected_seq)
         call = StoreCall(self._bucket, cb)
         Delete(self._bucket, call, name, expected_seq).start()
         return call
@@ -459,10 +457,9 @@ class ObjectStore:
         Errors:
             BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
         """
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
-            raise TypeError(f'limit must be int, not {type(limit).__name__}')
-        if limit is not None and limit < 1:
-            raise ValueError(f'limit must be at least 1, not {limit}')
+        check.text(after, 'after')
+        if limit is not None:
+            check.number(limit, 'limit', 1)
 
         def choose(found: dict[str, ObjectMeta]) -> Any:
             chosen = sorted(name for name in found if after is None or name > after)[:limit]
@@ -472,7 +469,7 @@ class ObjectStore:
             self._bucket,
             self._bucket.nats.call(cb),
             deleted=deleted,
-            prefix=prefix or '',
+            prefix=check.text(prefix, 'prefix') or '',
             choose=choose,
         )
         listing.start()
@@ -508,7 +505,10 @@ class ObjectStore:
         Errors:
             BucketNotFoundError, DisconnectedError: also when it comes to that later.
         """
+        if (since is not None) + history + updates_only > 1:
+            raise ValueError('since, history and updates_only exclude each other')
         if since is not None:
+            check.number(since, 'since', 0)
             deliver: dict[str, Any] = {'opt_start_seq': since + 1}
         elif updates_only:
             deliver = {'deliver_policy': 'new'}
@@ -518,40 +518,10 @@ class ObjectStore:
             self._bucket,
             cb,
             name=name,
-            prefix=prefix or '',
+            prefix=check.text(prefix, 'prefix') or '',
             ignore_deletes=ignore_deletes,
             deliver=deliver,
         )
-
-
-def _checked_chunk_size(size: Any) -> int:
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f'chunk_size must be int, not {type(size).__name__}')
-    if size < 1:
-        raise ValueError(f'chunk_size must be at least 1, not {size}')
-    return size
-
-
-def _condition(expected_seq: Any, if_absent: Any) -> Condition:
-    if expected_seq is not None:
-        if isinstance(expected_seq, bool) or not isinstance(expected_seq, int):
-            raise TypeError(f'expected_seq must be int, not {type(expected_seq).__name__}')
-        if expected_seq < 0:
-            raise ValueError(f'expected_seq must be at least 0, not {expected_seq}')
-        if if_absent:
-            raise ValueError('expected_seq and if_absent exclude each other')
-    return Condition(expected_seq, bool(if_absent))
-
-
-def _checked_digest(text: Any) -> bytes | None:
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise TypeError(f'if_none_match must be str, not {type(text).__name__}')
-    digest = record.digest_bytes(text)
-    if not digest:
-        raise ValueError(f'if_none_match is not a digest: {text!r}')
-    return digest
 
 
 __all__ = ['BucketOptions', 'BucketStatus', 'ObjectMeta', 'ObjectStore', 'Transfer', 'Writer']

@@ -15,10 +15,11 @@ class BucketOptions(TypedDict, total=False):
     ``description``; ``max_bytes`` the bucket may take (-1: no limit); ``max_age`` of every object
     in nanoseconds (0: no limit); ``replicas``; ``storage``, ``'file'`` or ``'memory'``;
     ``compression``, True or ``'s2'``; ``placement``, a dict with ``cluster`` and ``tags``;
-    ``metadata``, texts by name; ``mirror``, the name of a bucket, or a dict with ``bucket`` or
-    ``name`` and what a stream source has; ``sources``, a list of such; ``atomic``: let several objects be committed at once
-    (nats-server 2.12); ``batched``: let the server acknowledge in batches (2.14); ``object_ttl``:
-    let objects have a ``ttl`` of their own (2.11); ``duplicate_window`` in nanoseconds.
+    ``metadata``, texts by name; ``mirror``, the name of a bucket, or a dict with ``bucket`` (and
+    ``domain``) and what else a stream source has; ``sources``, a list of such; ``atomic``: let
+    several objects be committed at once (nats-server 2.12); ``batched``: let the server acknowledge
+    in batches (2.14); ``object_ttl``: let objects have a ``ttl`` of their own (2.11);
+    ``duplicate_window`` in nanoseconds.
     """
 
     description: str

@@ -2,8 +2,8 @@
 
 The way depends on the bucket and the server, see ``fetch``; an object of one chunk takes one
 request. Whatever comes is checked for size and digest. Chunks that are missing have a reason, which
-the leader is asked for: the object was replaced (the get starts over, if all can be taken back), it was deleted,
-the server that answered lags behind, or the chunks are gone.
+the leader is asked for: the object was replaced (the get starts over, if all can be taken back), it
+was deleted, the server that answered lags behind, or the chunks are gone.
 """
 
 from __future__ import annotations

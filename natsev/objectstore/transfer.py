@@ -1,9 +1,9 @@
 """What puts and gets have in common: the user's handle, the idle clock, and lost connections.
 
 A transfer goes through three phases. *Running*, it does its work; when the connection is lost it
-stands still (``away``) and goes on from where it was. It is *done* when its outcome is settled; what
-it began may still have to be cleaned up. Then it *ends*: ``_leave`` sees to it that the callback is
-told once.
+stands still (``away``) and goes on from where it was. It is *done* when its outcome is settled;
+what it began may still have to be cleaned up. Then it *ends*: ``_leave`` sees to it that the
+callback is told once.
 
 Replies are awaited without a time limit of their own. One timer for all transfers of a bucket looks
 whether each has made progress within the store's ``timeout``.

@@ -213,7 +213,9 @@ def test_pause_in_the_midst(run, store):
             transfer.pause()
             store._bucket.nats.call_soon(transfer.resume)
 
-    transfer = store.put('a', BIG, lambda info, err: run.done(err), chunk_size=1000, progress=progress)
+    transfer = store.put(
+        'a', BIG, lambda info, err: run.done(err), chunk_size=1000, progress=progress
+    )
     assert run() is None
     assert run.call(store.get, 'a')[0] == BIG
 
@@ -236,7 +238,7 @@ def test_if_absent(run, store, inside):
 def test_if_absent_after_a_delete(run, store, data):
     run.call(store.put, 'a', b'one')
     run.call(store.delete, 'a')
-    info, err = run.call(store.put, 'a', data, if_absent=True)
+    _info, err = run.call(store.put, 'a', data, if_absent=True)
     assert err is None
     assert run.call(store.get, 'a')[0] == data
 
@@ -282,7 +284,7 @@ def test_writers_that_race_leak_nothing(run, js, store, inside, connect):
             one.put('a', f'{round_}-{number}' * 100, lambda *result: results.append(result))
     run.until(lambda: len(results) == 60)
     assert [err for _, err in results if err is not None] == []
-    data, err, meta = run.call(store.get, 'a')
+    _data, err, meta = run.call(store.get, 'a')
     assert err is None
     inside.await_only(meta)
     assert meta['seq'] == max(info['seq'] for info, _ in results)
@@ -324,7 +326,7 @@ def test_a_small_object_in_a_full_bucket_destroys_nothing(run, make_store, insid
     store = make_store(server, {'max_bytes': 20_000})
     inside = inside_of(store)
     kept, _ = run.call(store.put, 'a', b'x' * 15_000)
-    info, err = run.call(store.put, 'a', b'y' * 15_000)
+    _info, err = run.call(store.put, 'a', b'y' * 15_000)
     assert isinstance(err, StorageFullError)
     assert run.call(store.get, 'a')[0] == b'x' * 15_000
     assert inside.chunks() == {kept['nuid']: 1}
@@ -436,7 +438,7 @@ def test_cancel_in_the_midst(run, store, inside, after):
 def test_cancel_when_it_is_too_late_tells_the_truth(run, store):
     transfer = store.put('a', b'x', lambda *result: run.done(result))
     store._bucket.nats.call_soon(store._bucket.nats.call_soon, transfer.cancel)
-    info, err = run()
+    _info, err = run()
     stored = run.call(store.get, 'a')[0] == b'x'
     assert (err is None) == stored
 

@@ -53,9 +53,12 @@ def test_written_as_go_writes_it():
 
 
 def test_empty_fields_are_left_out():
-    assert record.to_json(record.new('ä', 'b', 'n')) == (
-        '{"name":"ä","bucket":"b","nuid":"n","size":0,"mtime":"0001-01-01T00:00:00Z","chunks":0}'
-    ).encode()
+    assert (
+        record.to_json(record.new('ä', 'b', 'n'))
+        == (
+            '{"name":"ä","bucket":"b","nuid":"n","size":0,"mtime":"0001-01-01T00:00:00Z","chunks":0}'
+        ).encode()
+    )
 
 
 def test_unknown_fields_are_kept():

@@ -1,0 +1,582 @@
+"""Reading objects."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from base64 import urlsafe_b64encode
+
+import pytest
+
+from natsev import (
+    BucketNotFoundError,
+    Cancelled,
+    DigestMismatch,
+    InvalidMetaError,
+    LinkError,
+    MissingChunks,
+    NotModified,
+    ObjectChanged,
+    ObjectStore,
+    ObjectStoreError,
+)
+
+BIG = os.urandom(1_000_000)
+STRATEGIES = ['batched direct get', 'ordered consumer']
+
+
+def digest(data):
+    return 'SHA-256=' + urlsafe_b64encode(hashlib.sha256(data).digest()).decode()
+
+
+@pytest.fixture(params=STRATEGIES)
+def strategy(request, store):
+    """Each way to read many chunks."""
+    store._bucket.batches = request.param == 'batched direct get'
+    return request.param
+
+
+def write_object(inside, name, *chunks, **fields):
+    """Store an object by hand."""
+    data = b''.join(chunks)
+    inside.write_chunks('n' + name, *chunks)
+    return inside.write_meta(
+        name, **{'size': len(data), 'chunks': len(chunks), 'digest': digest(data), **fields}
+    )
+
+
+@pytest.mark.parametrize('each', [100, 131072, 999_999])
+def test_bytes(run, store, strategy, each):
+    run.call(store.put, 'a', BIG, chunk_size=each)
+    transfer = store.get('a', lambda *result: run.done(result))
+    data, err, meta = run()
+    assert err is None
+    assert data == BIG
+    assert type(data) is bytes
+    assert meta['name'] == 'a'
+    assert transfer.strategy == strategy
+    assert (transfer.bytes_done, transfer.bytes_total) == (len(BIG), len(BIG))
+
+
+def test_larger_than_several_batches(run, store, strategy):
+    data = BIG * 30
+    run.call(store.put, 'a', data)
+    got, err, _ = run.call(store.get, 'a')
+    assert err is None
+    assert got == data
+
+
+def test_chunks_between_those_of_others(run, store, strategy):
+    """Objects written at the same time lie between each other in the stream."""
+    data = [os.urandom(12_000_000) for _ in range(3)]
+    results = []
+    for number, each in enumerate(data):
+        store.put(str(number), each, lambda *result: results.append(result))
+    run.until(lambda: len(results) == 3)
+    for number, each in enumerate(data):
+        assert run.call(store.get, str(number))[:2] == (each, None)
+
+
+def test_nothing_there(run, store):
+    assert run.call(store.get, 'no') == (None, None, None)
+    assert run.call(store.get_stream, 'no', print) == (None, None)
+    run.call(store.put, 'a', b'x')
+    run.call(store.delete, 'a')
+    assert run.call(store.get, 'a') == (None, None, None)
+
+
+def test_no_such_bucket(run, js, unique):
+    store = ObjectStore(js=js, bucket=unique)
+    _data, err, _meta = run.call(store.get, 'a')
+    assert isinstance(err, BucketNotFoundError)
+    assert isinstance(run.call(store.info, 'a')[1], BucketNotFoundError)
+
+
+def test_info(run, store):
+    stored, _ = run.call(store.put, 'a', b'hello', description='d', headers={'x': 'y'})
+    info, err = run.call(store.info, 'a')
+    assert err is None
+    assert abs((info.pop('mtime') - stored.pop('mtime')).total_seconds()) < 60
+    assert info == stored
+    assert run.call(store.info, 'b') == (None, None)
+
+
+def test_info_of_a_deleted_object(run, store):
+    run.call(store.put, 'a', b'hello')
+    run.call(store.delete, 'a')
+    assert run.call(store.info, 'a') == (None, None)
+    info, err = run.call(store.info, 'a', deleted=True)
+    assert err is None
+    assert info['deleted'] is True
+    assert run.call(store.info, 'b', deleted=True) == (None, None)
+
+
+# Where the bytes go.
+
+
+@pytest.mark.parametrize('size', [0, 10, 1_000_000])
+def test_into_a_path(run, store, tmp_path, size):
+    run.call(store.put, 'a', BIG[:size])
+    path = tmp_path / 'out'
+    count, err, meta = run.call(store.get, 'a', into=path)
+    assert (count, err, meta['size']) == (size, None, size)
+    assert path.read_bytes() == BIG[:size]
+    assert os.listdir(tmp_path) == ['out']
+
+
+def test_into_a_file(run, store):
+    run.call(store.put, 'a', BIG)
+    file = io.BytesIO(b'before ')
+    file.seek(7)
+    assert run.call(store.get, 'a', into=file)[:2] == (len(BIG), None)
+    assert file.getvalue() == b'before ' + BIG
+
+
+def test_into_a_path_of_a_missing_object(run, store, tmp_path):
+    assert run.call(store.get, 'no', into=tmp_path / 'out') == (None, None, None)
+    assert os.listdir(tmp_path) == []
+
+
+def test_into_what_cannot_be_written(run, store, tmp_path):
+    run.call(store.put, 'a', b'x')
+    for into, cause in (
+        (tmp_path / 'no' / 'out', FileNotFoundError),
+        (tmp_path, IsADirectoryError),
+        (io.BufferedReader(io.BytesIO()), io.UnsupportedOperation),
+    ):
+        data, err, _ = run.call(store.get, 'a', into=into)
+        assert data is None
+        assert isinstance(err, ObjectStoreError)
+        assert isinstance(err.__cause__, cause)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_get_leaves_the_old_file(run, store, inside, tmp_path):
+    path = tmp_path / 'out'
+    path.write_bytes(b'old')
+    write_object(inside, 'a', BIG[:1000], BIG[1000:2000], digest=digest(b'other'))
+    assert isinstance(run.call(store.get, 'a', into=path)[1], DigestMismatch)
+    assert path.read_bytes() == b'old'
+    assert os.listdir(tmp_path) == ['out']
+
+
+def test_stream(run, store, strategy):
+    run.call(store.put, 'a', BIG, chunk_size=10_000)
+    got = []
+    meta, err = run.call(store.get_stream, 'a', got.append)
+    assert err is None
+    assert meta['size'] == len(BIG)
+    assert b''.join(got) == BIG
+    assert len(got) == 100
+
+
+def test_stream_paused_at_every_chunk(run, store, strategy):
+    data = BIG * 12
+    run.call(store.put, 'a', data)
+    got = []
+
+    def on_chunk(chunk):
+        got.append(chunk)
+        transfer.pause()
+        store._bucket.nats.call_soon(transfer.resume)
+
+    transfer = store.get_stream('a', on_chunk, lambda *result: run.done(result))
+    _meta, err = run()
+    assert err is None
+    assert b''.join(got) == data
+
+
+def test_a_paused_get_requests_no_more_and_is_not_late(run, store, strategy, connect):
+    store = ObjectStore(js=store._bucket.js, bucket=store.bucket, timeout=200)
+    store._bucket.batches = strategy == 'batched direct get'
+    data = BIG * 20
+    run.call(store.put, 'a', data)
+    got = []
+
+    def on_chunk(chunk):
+        got.append(chunk)
+        if len(got) == 1:
+            transfer.pause()
+
+    results = []
+    transfer = store.get_stream('a', on_chunk, lambda *result: results.append(result))
+    run.until(lambda: got)
+    before = store._bucket.nats.stats()['bytes_in']
+    # Longer than the timeout: the user's own pause is nobody's fault.
+    timer = store._bucket.nats.port.timer(run.done)
+    timer.start(0.5)
+    run()
+    assert len(got) == 1
+    assert not results
+    assert store._bucket.nats.stats()['bytes_in'] - before < 12_000_000
+    transfer.resume()
+    run.until(lambda: results)
+    assert results[0][1] is None
+    assert b''.join(got) == data
+
+
+def test_an_on_chunk_that_raises_loses_nothing(run, store, expected_errors):
+    run.call(store.put, 'a', BIG)
+    got = []
+
+    def on_chunk(chunk):
+        got.append(chunk)
+        raise RuntimeError('mine')
+
+    _, err = run.call(store.get_stream, 'a', on_chunk)
+    assert err is None
+    assert b''.join(got) == BIG
+
+
+def test_progress(run, store, strategy):
+    run.call(store.put, 'a', BIG)
+    steps = []
+    run.call(store.get, 'a', progress=lambda *step: steps.append(step))
+    assert [total for _, total in steps] == [len(BIG)] * 8
+    assert steps[-1] == (len(BIG), len(BIG))
+
+
+@pytest.mark.parametrize('spell', [lambda text: text, lambda text: text.rstrip('=')])
+def test_if_none_match(run, store, spell):
+    run.call(store.put, 'a', BIG)
+    data, err, meta = run.call(store.get, 'a', if_none_match=spell(digest(BIG)))
+    assert data is None
+    assert isinstance(err, NotModified)
+    assert meta['size'] == len(BIG)
+    data, err, meta = run.call(store.get, 'a', if_none_match=digest(b'other'))
+    assert (data, err) == (BIG, None)
+
+
+def test_cancel(run, store, strategy, tmp_path):
+    run.call(store.put, 'a', BIG * 20)
+    for after in (0, 1, 50, 152):
+        steps = []
+
+        def progress(done, total):
+            steps.append(done)  # noqa: B023
+            if len(steps) == after:  # noqa: B023
+                transfer.cancel()  # noqa: B023
+
+        transfer = store.get(
+            'a', lambda *result: run.done(result), into=tmp_path / 'out', progress=progress
+        )
+        if not after:
+            transfer.cancel()
+        data, err, _ = run()
+        assert data is None
+        assert isinstance(err, Cancelled)
+        assert os.listdir(tmp_path) == []
+
+
+# What other clients store.
+
+
+def test_chunks_of_any_size(run, store, inside, strategy):
+    chunks = [b'a' * 10, b'b', b'', b'c' * 1000, b'd' * 5]
+    write_object(inside, 'a', *chunks, options={'max_chunk_size': 1000})
+    assert run.call(store.get, 'a')[:2] == (b''.join(chunks), None)
+
+
+@pytest.mark.parametrize('chunks', [[b'x' * 10], [b'x' * 10, b'y' * 10]])
+def test_an_extra_empty_chunk(run, store, inside, strategy, chunks):
+    """As nats.net stores what is a multiple of the chunk size."""
+    data = b''.join(chunks)
+    write_object(inside, 'a', *chunks, b'', chunks=len(chunks))
+    assert run.call(store.get, 'a')[:2] == (data, None)
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 3, 7, 1000])
+def test_a_wrong_count_of_chunks(run, store, inside, strategy, count):
+    write_object(inside, 'a', b'x' * 10, b'y' * 10, b'z' * 10, chunks=count)
+    assert run.call(store.get, 'a')[:2] == (b'x' * 10 + b'y' * 10 + b'z' * 10, None)
+
+
+@pytest.mark.parametrize('size', [1, 15, 29])
+def test_a_size_that_is_too_small(run, store, inside, strategy, size):
+    write_object(inside, 'a', b'x' * 10, b'y' * 10, b'z' * 10, size=size)
+    data, err, meta = run.call(store.get, 'a')
+    assert data is None
+    assert isinstance(err, DigestMismatch)
+    assert str(err) == 'digest mismatch'
+    assert meta['name'] == 'a'
+
+
+@pytest.mark.parametrize('size', [31, 10_000_000, (1 << 63) - 1])
+def test_a_size_that_is_too_large(run, store, inside, strategy, size):
+    write_object(inside, 'a', b'x' * 10, b'y' * 10, b'z' * 10, size=size)
+    data, err, _ = run.call(store.get, 'a')
+    assert data is None
+    assert isinstance(err, MissingChunks)
+
+
+def test_without_a_digest(run, store, inside, strategy):
+    write_object(inside, 'a', b'x' * 10, b'y', digest=...)
+    assert run.call(store.get, 'a')[:2] == (b'x' * 10 + b'y', None)
+
+
+@pytest.mark.parametrize('text', ['SHA-256=', 'MD5=abc', 'rubbish'])
+def test_a_digest_that_is_none(run, store, inside, text):
+    write_object(inside, 'a', b'x' * 10, digest=text)
+    assert isinstance(run.call(store.get, 'a')[1], DigestMismatch)
+
+
+@pytest.mark.parametrize(
+    'spell',
+    [
+        lambda data: digest(data).rstrip('='),
+        lambda data: digest(data).replace('SHA', 'sha'),
+        lambda data: digest(data).replace('-', '+').replace('SHA+', 'SHA-').replace('_', '/'),
+        lambda data: 'SHA-256=' + hashlib.sha256(data).hexdigest(),
+    ],
+)
+def test_digests_in_every_spelling(run, store, inside, spell):
+    write_object(inside, 'a', b'hello', digest=spell(b'hello'))
+    assert run.call(store.get, 'a')[:2] == (b'hello', None)
+
+
+def test_an_empty_object_of_the_original(run, store, inside):
+    write_object(inside, 'a', b'', chunks=1, size=0, digest=digest(b''))
+    assert run.call(store.get, 'a')[:2] == (b'', None)
+
+
+def test_an_empty_object_with_a_wrong_digest(run, store, inside):
+    inside.write_meta('a', size=0, chunks=0, digest=digest(b'x'))
+    assert isinstance(run.call(store.get, 'a')[1], DigestMismatch)
+
+
+@pytest.mark.parametrize('lost', [0, 3, 7])
+def test_a_missing_chunk_is_an_error_soon(run, store, inside, strategy, lost):
+    info, _ = run.call(store.put, 'a', BIG)
+    inside.delete_message(inside.chunk_seqs(info['nuid'])[lost])
+    data, err, meta = run.call(store.get, 'a')
+    assert data is None
+    assert isinstance(err, MissingChunks)
+    assert str(err) == 'missing chunks'
+    assert (err.bucket, err.name) == (store.bucket, 'a')
+    assert meta['size'] == len(BIG)
+
+
+@pytest.mark.parametrize('data', [b'x', BIG])
+def test_all_chunks_missing(run, store, inside, strategy, data):
+    _info, _ = run.call(store.put, 'a', data)
+    run.call(inside.js.stream_purge, inside.stream, {'filter': f'$O.{store.bucket}.C.>'})
+    assert isinstance(run.call(store.get, 'a')[1], MissingChunks)
+
+
+def test_corrupt_chunks(run, store, inside, strategy):
+    write_object(inside, 'a', b'x' * 10, b'y' * 10, digest=digest(b'x' * 10 + b'z' * 10))
+    data, err, _ = run.call(store.get, 'a')
+    assert data is None
+    assert isinstance(err, DigestMismatch)
+
+
+def test_chunks_in_the_wrong_order(run, store, inside, strategy):
+    write_object(inside, 'a', b'y' * 10, b'x' * 10, digest=digest(b'x' * 10 + b'y' * 10))
+    assert isinstance(run.call(store.get, 'a')[1], DigestMismatch)
+
+
+def test_chunks_with_headers_that_lie(run, store, inside, strategy):
+    """A publisher can store the headers by which the server tells what a message is."""
+    nuid = 'na'
+    lies = {
+        'Nats-Sequence': '999999',
+        'Nats-Stream': 'OTHER',
+        'Nats-Num-Pending': '0',
+        'Nats-Subject': 'x',
+        'Status': '404',
+    }
+    for chunk in (b'x' * 10, b'', b'y' * 10):
+        inside.publish(inside.chunk_subject(nuid), chunk, lies)
+    data = b'x' * 10 + b'y' * 10
+    inside.write_meta('a', size=20, chunks=3, digest=digest(data))
+    assert run.call(store.get, 'a')[:2] == (data, None)
+
+
+@pytest.mark.parametrize('field', [{'size': -5}, {'size': 'x'}, {'nuid': '>'}, {'chunks': -1}])
+def test_hostile_metadata(run, store, inside, field):
+    inside.write_meta('a', **{'size': 5, 'chunks': 1, **field})
+    data, err, _ = run.call(store.get, 'a')
+    assert data is None
+    assert isinstance(err, InvalidMetaError)
+    assert isinstance(run.call(store.info, 'a')[1], InvalidMetaError)
+
+
+def test_a_meta_that_is_no_json(run, store, inside):
+    inside.publish(inside.meta_subject('a'), b'rubbish')
+    assert isinstance(run.call(store.get, 'a')[1], InvalidMetaError)
+    assert run.call(store.put, 'a', b'x')[1] is None
+    assert run.call(store.get, 'a')[0] == b'x'
+
+
+def test_another_name_on_the_subject(run, store, inside):
+    """The original's object 'YQ==' is on the subject of the official 'a'... almost."""
+    inside.publish(inside.meta_subject('a'), b'{"name":"YQ==","nuid":"n","size":0,"chunks":0}')
+    assert run.call(store.get, 'a') == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    'token', ['bsOkbWU_', 'bsOkbWU', 'n%C3%A4me', 'buRtZQ==', 'bsOkbWU/'], ids=repr
+)
+def test_other_spellings_of_a_name(run, store, inside, token):
+    name = {'bsOkbWU_': 'näme?', 'bsOkbWU/': 'näme?'}.get(token, 'näme')
+    body = f'{{"name":"{name}","nuid":"n1","size":5,"chunks":1}}'.encode()
+    inside.write_chunks('n1', b'hello')
+    inside.publish(f'$O.{store.bucket}.M.{token}', body)
+    assert run.call(store.get, name)[:2] == (b'hello', None)
+    assert run.call(store.list) == ([name], None)
+    assert run.call(store.delete, name) == (True, None)
+    assert run.call(store.get, name) == (None, None, None)
+    assert inside.chunks() == {}
+
+
+# Objects that change under the reader.
+
+
+def replace_at(store, run, number, data):
+    """A progress that has 'a' replaced by *data* (None: deleted) once *number* chunks are here."""
+    steps = []
+
+    def progress(done, total):
+        steps.append(done)
+        if len(steps) == number:
+            transfer.pause()
+
+            def go_on(*_):
+                nats.flush(lambda err: transfer.resume())
+
+            nats = store._bucket.nats
+            if data is None:
+                store.delete('a', go_on)
+            else:
+                store.put('a', data, go_on)
+
+    transfer = None
+
+    def begin(made):
+        nonlocal transfer
+        transfer = made
+
+    return progress, begin
+
+
+LARGE = os.urandom(40_000_000)
+
+
+def get_while_it_changes(run, store, data, **options):
+    run.call(store.put, 'a', LARGE)
+    progress, begin = replace_at(store, run, 3, data)
+    begin(store.get('a', lambda *result: run.done(result), progress=progress, **options))
+    return run()
+
+
+def test_replaced_under_a_get_of_bytes(run, store, strategy):
+    data, err, meta = get_while_it_changes(run, store, BIG)
+    assert err is None
+    assert data in (BIG, LARGE)
+    assert meta['size'] == len(data)
+
+
+def test_replaced_under_a_get_into_a_path(run, store, strategy, tmp_path):
+    path = tmp_path / 'out'
+    count, err, meta = get_while_it_changes(run, store, BIG, into=path)
+    assert err is None
+    assert count == meta['size']
+    assert path.read_bytes() in (BIG, LARGE)
+    assert os.listdir(tmp_path) == ['out']
+
+
+def test_replaced_under_a_get_into_a_file(run, store, strategy):
+    file = io.BytesIO()
+    _count, err, _meta = get_while_it_changes(run, store, BIG, into=file)
+    assert isinstance(err, ObjectChanged) or file.getvalue() == LARGE
+
+
+def test_deleted_under_a_get(run, store, strategy):
+    data, err, _meta = get_while_it_changes(run, store, None)
+    assert err is None
+    assert data in (None, LARGE)
+
+
+def test_deleted_under_a_stream(run, store, strategy):
+    run.call(store.put, 'a', LARGE)
+    got = []
+
+    def on_chunk(chunk):
+        got.append(chunk)
+        if len(got) == 3:
+            transfer.pause()
+            store.delete('a', lambda ok, err: transfer.resume())
+
+    transfer = store.get_stream('a', on_chunk, lambda *result: run.done(result))
+    _meta, err = run()
+    assert isinstance(err, ObjectChanged) or b''.join(got) == LARGE
+
+
+# Links.
+
+
+def link(inside, name, bucket, target=None):
+    where = {'bucket': bucket, **({'name': target} if target else {})}
+    inside.write_meta(name, size=0, chunks=0, options={'link': where})
+
+
+def test_links_are_followed(run, store, inside):
+    run.call(store.put, 'a', BIG)
+    link(inside, 'b', store.bucket, 'a')
+    link(inside, 'c', store.bucket, 'b')
+    data, err, meta = run.call(store.get, 'c')
+    assert (data, err) == (BIG, None)
+    assert meta['name'] == 'a'
+    info, _ = run.call(store.info, 'c')
+    assert info['options']['link'] == {'bucket': store.bucket, 'name': 'b'}
+
+
+def test_links_to_other_buckets(run, js, store, inside, unique):
+    other = ObjectStore(js=js, bucket=unique + 'x')
+    run.call(other.create_bucket, {})
+    run.call(other.put, 'there', BIG)
+    link(inside, 'here', other.bucket, 'there')
+    data, err, meta = run.call(store.get, 'here')
+    assert (data, err) == (BIG, None)
+    assert meta['bucket'] == other.bucket
+    run.call(other.delete_bucket)
+
+
+def test_links_that_lead_nowhere(run, store, inside):
+    link(inside, 'self', store.bucket, 'self')
+    link(inside, 'x', store.bucket, 'y')
+    link(inside, 'y', store.bucket, 'x')
+    link(inside, 'bucket', store.bucket)
+    link(inside, 'illegal', 'a.b', 'c')
+    for name in ('self', 'x', 'bucket', 'illegal'):
+        data, err, _ = run.call(store.get, name)
+        assert data is None
+        assert isinstance(err, LinkError)
+    link(inside, 'missing', store.bucket, 'nothing')
+    assert run.call(store.get, 'missing') == (None, None, None)
+    link(inside, 'far', 'nosuchbucket', 'a')
+    assert isinstance(run.call(store.get, 'far')[1], BucketNotFoundError)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'into': 'path'},
+        {'if_none_match': 7},
+        {'progress': lambda a, b, c: None},
+        {'colour': 1},
+    ],
+)
+def test_wrong_types(store, options):
+    with pytest.raises(TypeError):
+        store.get('a', print, **options)
+
+
+def test_wrong_values(store):
+    with pytest.raises(ValueError, match='object name is empty'):
+        store.get('', print)
+    with pytest.raises(ValueError, match='not a digest'):
+        store.get('a', print, if_none_match='abc')
+    with pytest.raises(TypeError):
+        store.get_stream('a', lambda a, b: None, print)
