@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ConsumptionEnded, NatsError, RequestTimeout
+from ..errors import ConsumptionEnded, DisconnectedError, NatsError, RequestTimeout
 from ..headers import Headers
 from .api import Api, to_json
 from .status import Kind, error_of, kind_of
@@ -112,7 +112,10 @@ class Pull:
         self.stop()
         self._subject = self._api.subject(f'CONSUMER.MSG.NEXT.{target}')
         self._inbox = self._nats.new_inbox()
-        self._sid = self._nats.subscribe(self._inbox, self._on_message)
+        try:
+            self._sid = self._nats.subscribe(self._inbox, self._on_message)
+        except DisconnectedError:
+            return  # being closed: the owner is told next
         self._no_wait = no_wait
         self._heard = False
         self._silent = 0
