@@ -112,6 +112,7 @@ class Put(Transfer):
         self._repeated = False
         self._was_lost = False
         self._purging = False
+        self._abandoned = False
 
     # The stages.
 
@@ -369,6 +370,7 @@ class Put(Transfer):
 
     def _idle(self) -> None:
         if self.done:
+            self._abandoned = self._request is None
             self._end_failed()
         elif self._request is not None and not self._repeated:
             # Was it stored? The same again tells: one of the two finds the other there.
@@ -381,6 +383,10 @@ class Put(Transfer):
 
     def _clean(self) -> None:
         """Purge what was stored, once no chunk is on its way any more."""
+        if self._abandoned and not self._chunks.unanswered:
+            # The server has answered after all, when nobody waited any longer.
+            self._abandoned = False
+            purge_in_background(self._bucket, self._meta['nuid'])
         if self._away or self._chunks.unanswered or self._purging or self._ended:
             return
         if not self._chunks.count or self._request is not None:
