@@ -7,7 +7,8 @@
     │   ├── AuthenticationError      ... about who we are
     │   └── PermissionsError         ... about what we may publish or subscribe to
     ├── DisconnectedError            the connection was lost or closed first
-    │   └── StaleConnectionError     ... because the server stopped answering pings
+    │   ├── StaleConnectionError     ... because the server stopped answering pings
+    │   └── ForkedError              ... because it belongs to the process that forked this one
     ├── BufferFullError              the write or reconnect buffer is full
     ├── MaxPayloadError              larger than the server takes (also a ValueError)
     ├── SlowConsumerError            a subscription's pending limit was exceeded
@@ -162,6 +163,12 @@ class StaleConnectionError(DisconnectedError):
     """The server did not answer the last pings."""
 
     text = 'stale connection'
+
+
+class ForkedError(DisconnectedError):
+    """The client belongs to the process that forked this one; make a new one here."""
+
+    text = 'the client belongs to the parent process: make a new one after the fork'
 
 
 class BufferFullError(NatsError):

@@ -19,7 +19,14 @@ from time import monotonic
 from typing import Any, Protocol
 
 from .connection import Connection
-from .errors import AuthenticationError, DisconnectedError, MaxPayloadError, NatsError, ServerError
+from .errors import (
+    AuthenticationError,
+    DisconnectedError,
+    ForkedError,
+    MaxPayloadError,
+    NatsError,
+    ServerError,
+)
 from .loop import Port
 from .options import Options
 from .pool import Member, Pool
@@ -305,8 +312,7 @@ class Link:
     def _awaits_answers(self) -> bool:
         sent = self._wire.frames_sent
         return any(frame <= sent for frame, callback in self._pings if callback is not None) or any(
-            not request.multi and request.frame <= sent
-            for request in self._wire.requests.values()
+            not request.multi and request.frame <= sent for request in self._wire.requests.values()
         )
 
     # Pings.
@@ -361,6 +367,17 @@ class Link:
         elif self.state is State.WAITING:
             self._delay.start(0)
 
+    def abandon(self) -> None:
+        """We are the copy in a forked process: let go of the parent's connection, in silence."""
+        self.state = State.CLOSED
+        self._closing = False
+        self._stop_timers()
+        self._pings.clear()
+        self._close_connection()
+        self._wire.live = False
+        self._wire.refused = ForkedError()
+        self._wire.clear()
+
     def _ping_and_close(self) -> None:
         # The PONG says that the server has dealt with all we wrote: closing a socket under unread
         # bytes may reset the connection and take what we wrote with it.
@@ -375,12 +392,8 @@ class Link:
             return
         self.state = State.CLOSED
         self._closing = False
-        self._delay.stop()
-        self._close_timer.stop()
-        self._leaving.stop()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._stop_timers()
+        self._close_connection()
         wire = self._wire
         wire.live = False
         wire.refused = DisconnectedError(str(err) if err else 'closed')
@@ -394,6 +407,15 @@ class Link:
             self._client.report(err)
         if self.state is State.CLOSED:  # a callback may have connected again
             self._client.emit('on_close')
+
+    def _stop_timers(self) -> None:
+        for timer in (self._delay, self._close_timer, self._leaving):
+            timer.stop()
+
+    def _close_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _fail(pings: list[PongCallback], err: NatsError) -> None:

@@ -5,41 +5,43 @@ Mirrors EV::Nats. Protocol: https://docs.nats.io/reference/reference-protocols/n
 
 from __future__ import annotations
 
-import logging
+import os
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-from . import address, credentials, options
+from . import address, options
 from .callbacks import arity
 from .calls import Call, Handle
 from .errors import (
     Cancelled,
     DisconnectedError,
+    ForkedError,
     MaxPayloadError,
     NatsError,
     RequestTimeout,
 )
+from .gathering import Gathering, Sentinel
 from .headers import Headers
 from .link import Link, State
 from .loop import port_for
 from .nuid import next_nuid
 from .options import MIB, NatsOptions
+from .pausing import Pausing
+from .settings import AnyCallback, Settings
+from .threads import ThreadGuard, debugging
 from .timeouts import Timeouts
 from .wire import Request, Wire
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_log = logging.getLogger('natsev')
-_UNSET: Any = object()
 
 Payload = bytes | bytearray | memoryview | str
 HeadersOut = Mapping[str, Any] | Iterable[tuple[str, Any]] | bytes
-AnyCallback = Callable[..., Any]
-_T = TypeVar('_T')
 
 
 class Listener(Protocol):
@@ -89,7 +91,7 @@ class Replies(Request):
         self._nats._wire.forget(self)
 
 
-class Nats:
+class Nats(Settings):
     """A NATS connection on a libev loop.
 
     Connects at once when ``host``, ``path`` or ``servers`` is given; calls made before the
@@ -106,18 +108,21 @@ class Nats:
     def __init__(self, **given: Unpack[NatsOptions]) -> None:
         keywords = dict(given)
         loop = keywords.pop('loop', None)
-        self._options = options.parse(keywords)
-        self.port = port_for(loop)
+        super().__init__(port_for(loop), options.parse(keywords))
         self._wire = Wire(self._output_ready, self.callback_raised)
         self._wire.inbox = f'{self._options.inbox_prefix}.{next_nuid()}.'
         self._link = Link(self.port, self._wire, self._options, self)
         self._timeouts = Timeouts(self.port, self._wire.requests, self._expired)
+        self._pausing = Pausing(self, self._wire)
         self._listeners: list[Listener] = []
         self._max_payload_asked: int | None = None
         self._slow_limit: int | None = None
         self._slow = False
         self._thread_calls: deque[tuple[AnyCallback, tuple[Any, ...]]] = deque()
         self._wakeup = self.port.wakeup(self._run_thread_calls, keep=False)
+        _clients.add(self)
+        if debugging():
+            ThreadGuard(self)
         if self._options.servers:
             self._link.open()
 
@@ -149,6 +154,7 @@ class Nats:
         self._connect([address.unix(path)])
 
     def _connect(self, servers: list[address.Address]) -> None:
+        self._refuses()
         if self._link.state not in (State.IDLE, State.CLOSED):
             raise RuntimeError(
                 'already connected, or connecting: disconnect() first, connect() in on_close'
@@ -164,6 +170,7 @@ class Nats:
         Pending calls end with ``"disconnected"``; then ``on_disconnect(None)`` and ``on_close()``
         are called, and natsev has no watcher on the loop any more.
         """
+        self._refuses()
         self._link.close()
 
     def is_connected(self) -> bool:
@@ -196,63 +203,8 @@ class Nats:
 
     def reconnect_now(self) -> None:
         """Leave the present server, or stop waiting, and connect to the next one at once."""
+        self._refuses()
         self._link.reconnect_now()
-
-    # Who we are, and how the connection is secured: from the next connection on.
-
-    def creds_file(self, path: str | PathLike[str] | None) -> None:
-        """Authenticate with a ``.creds`` file, which is read at each connect; None: no more.
-
-        Raises:
-            MissingExtraError: ``natsev[nkeys]`` is not installed.
-            ValueError: it cannot be read, or holds no user JWT and seed.
-        """
-        self._options.set('creds_file', path)
-
-    def nkey_seed(self, seed: str | bytes | None) -> None:
-        """Authenticate with a user's nkey seed, ``SU...``; None: no more.
-
-        Raises:
-            MissingExtraError: ``natsev[nkeys]`` is not installed.
-            ValueError: it is no seed of a user.
-        """
-        self._options.set('nkey_seed', seed)
-
-    def jwt(self, token: str | None) -> None:
-        """Authenticate with a user JWT, and the seed of ``nkey_seed``; None: no more."""
-        self._options.set('jwt', token)
-
-    def tls(
-        self,
-        enable: bool,
-        ca_file: str | PathLike[str] | None = None,
-        skip_verify: bool = False,
-    ) -> None:
-        """Switch TLS on or off; also off, it is used where the server or its URL asks for it.
-
-        Args:
-            enable: whether a server without TLS is refused.
-            ca_file: PEM file of the certificates that we trust; None: those of the system.
-            skip_verify: take any certificate: safe from listeners, not from impostors.
-
-        Raises:
-            ValueError: *ca_file* is not what it should be.
-        """
-        self._options.set_tls(enable, ca_file, skip_verify)
-
-    @staticmethod
-    def nkey_generate_user_seed() -> str:
-        """Return a new nkey seed for a user, ``SU...``. It needs ``natsev[nkeys]``."""
-        return credentials.new_user_seed()
-
-    @staticmethod
-    def nkey_public_from_seed(seed: str | bytes) -> str:
-        """Return the public key, ``U...``, of a user's nkey seed. It needs ``natsev[nkeys]``.
-
-        Raises:
-            TypeError, ValueError: it is no seed of a user.
-        """
-        return credentials.public_key(options.seed('seed', seed))
 
     def set_servers(self, urls: Iterable[str]) -> None:
         """Take *urls* as the pool of servers from the next attempt on."""
@@ -351,11 +303,41 @@ class Nats:
             self._drain_subscription(sid)
         else:
             self._wire.unsubscribe(sid, max_msgs or 0)
+            if not max_msgs:
+                self._pausing.forget(sid)
 
     def _drain_subscription(self, sid: int) -> None:
         # The server stops sending at UNSUB; what it sent before arrives before the PONG.
         self._wire.control(b'UNSUB %d\r\n' % sid)
         self._link.ping(lambda err: self._wire.unsubscribe(sid))
+
+    def pause(self, sid: int, max_msgs: int | None = None, max_bytes: int | None = None) -> None:
+        """Let the messages of a subscription wait until ``resume``.
+
+        What comes when too much waits is dropped, and told: once, until all that waits has been
+        delivered, ``on_error`` gets a ``SlowConsumerError`` and ``on_slow_consumer`` the bytes
+        that wait.
+
+        Args:
+            sid: what ``subscribe`` returned.
+            max_msgs: so many messages may wait; default 65,536.
+            max_bytes: so many bytes of headers and payloads may wait; default 64 MiB.
+
+        Raises:
+            ValueError: there is no such subscription, or a limit is not positive.
+        """
+        for name, limit in (('max_msgs', max_msgs), ('max_bytes', max_bytes)):
+            if limit is not None:
+                _check_number(name, limit)
+        self._pausing.pause(sid, max_msgs, max_bytes)
+
+    def resume(self, sid: int) -> None:
+        """Deliver the messages that wait since ``pause``, in their order, and then what comes."""
+        self._pausing.resume(sid)
+
+    def pending(self, sid: int) -> tuple[int, int]:
+        """Return how many messages, and how many bytes, wait for a paused subscription."""
+        return self._pausing.waiting(sid)
 
     def subscription_count(self) -> int:
         """Return how many subscriptions there are."""
@@ -395,7 +377,7 @@ class Nats:
         request = PendingRequest(self, cb, arity(cb, 3))
         try:
             self._wire.request(request, subject, payload, headers)
-        except MaxPayloadError:
+        except (ForkedError, MaxPayloadError):
             raise
         except NatsError as err:
             call = Call(self, cb, 3)
@@ -406,6 +388,58 @@ class Nats:
         if self._slow_limit is not None:
             self._check_slow()
         return request
+
+    def request_many(
+        self,
+        subject: str,
+        payload: Payload,
+        cb: AnyCallback,
+        *,
+        timeout: float | None = 5000,
+        max_msgs: int | None = None,
+        stall: float | None = None,
+        sentinel: Sentinel | bool = False,
+        on_message: AnyCallback | None = None,
+        headers: HeadersOut | None = None,
+    ) -> Handle:
+        """Publish a request and gather the replies of many (ADR-47).
+
+        Args:
+            subject: where to.
+            payload: the request.
+            cb: called once as ``cb(replies, err)``: a list of ``{'payload', 'headers'}``; empty
+                where none came in time, or where *on_message* took them.
+            timeout: ms until the gathering ends; None: without end.
+            max_msgs: so many replies end it.
+            stall: ms without another reply, after the first, that end it.
+            sentinel: True: an empty reply ends it; or called as ``sentinel(payload, headers)`` for
+                each reply, whether it marks the end. The mark is not among the replies.
+            on_message: called as ``on_message(payload, headers)`` for each reply.
+            headers: headers of the request.
+
+        Errors:
+            NoResponders, DisconnectedError, BufferFullError, Cancelled.
+
+        Returns:
+            A handle with ``cancel()``.
+        """
+        for ms in (timeout, stall):
+            if ms is not None:
+                _check_timeout(ms)
+        if max_msgs is not None:
+            _check_number('max_msgs', max_msgs)
+        gathering = Gathering(self, cb, on_message, max_msgs, stall, timeout, sentinel)
+        try:
+            self._wire.request(gathering, subject, payload, headers)
+        except NatsError as err:
+            gathering.fail_later(err)
+            if isinstance(err, ForkedError | MaxPayloadError):
+                raise
+        return gathering
+
+    def forget(self, request: Request) -> bool:
+        """For the layers above: wait no longer for *request*; tell whether it was waiting."""
+        return self._wire.forget(request)
 
     def replies(self, on_reply: AnyCallback) -> Replies:
         """Return a place on the shared inbox for any number of replies.
@@ -474,7 +508,7 @@ class Nats:
         passed: int = 1,
     ) -> Call:
         call = Call(self, cb, passed, passed - 1)
-        if self._wire.refused is not None:
+        if self._refuses():
             call.fail_later(DisconnectedError('closed'))
             return call
 
@@ -497,7 +531,7 @@ class Nats:
             RequestTimeout, DisconnectedError, Cancelled.
         """
         call = Call(self, cb, 1, 0)
-        if self._wire.refused is not None or self._link.state is State.IDLE:
+        if self._refuses() or self._link.state is State.IDLE:
             call.fail_later(DisconnectedError('closed'))
             return call
         if timeout is not None:
@@ -582,37 +616,6 @@ class Nats:
         wire.msgs_in = wire.msgs_out = wire.bytes_in = wire.bytes_out = 0
         self._link.reconnects = 0
 
-    # Options that can change.
-
-    def connect_timeout(self, ms: float | None = None) -> float:
-        """Return, and with *ms* set, how long a connection may take to stand."""
-        return self._option('connect_timeout', ms)
-
-    def ping_interval(self, ms: float | None = None) -> float:
-        """Return, and with *ms* set, the time between pings of ours; 0 switches them off."""
-        return self._option('ping_interval', ms)
-
-    def max_pings_outstanding(self, n: int | None = None) -> int:
-        """Return, and with *n* set, how many unanswered pings make a connection stale."""
-        return self._option('max_pings_outstanding', n)
-
-    def priority(self, n: int | None = None) -> int:
-        """Return, and with *n* set, the libev priority of the connection's watchers, -2 to 2."""
-        return self._option('priority', n)
-
-    def keepalive(self, seconds: int | None = None) -> int | None:
-        """Return, and with *seconds* set, the idle time before TCP keep-alive probes.
-
-        It holds from the next connection on.
-        """
-        return self._option('keepalive', seconds)
-
-    def _option(self, name: str, value: _T | None) -> _T:
-        if value is not None:
-            self._options.set(name, value)
-            self._link.options_changed()
-        return cast(_T, getattr(self._options, name))
-
     def slow_consumer(self, limit: int, cb: AnyCallback | None = None) -> None:
         """Tell when the server, or the network, takes our bytes too slowly.
 
@@ -635,87 +638,6 @@ class Nats:
             self.call_soon(self.emit, 'on_slow_consumer', self._wire.pending)
         self._slow = slow
 
-    # Callbacks: without an argument each returns the present one, with one it sets it.
-
-    def on_connect(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback()``: the first connection stands, and again after a later ``connect()``."""
-        return self._callback('on_connect', callback)
-
-    def on_disconnect(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback(err)``: the connection was lost, or (err None) closed as asked."""
-        return self._callback('on_disconnect', callback)
-
-    def on_reconnect(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback()``: the connection stands again."""
-        return self._callback('on_reconnect', callback)
-
-    def on_error(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback(err)``: an error that belongs to no call. Without one they are logged."""
-        return self._callback('on_error', callback)
-
-    def on_lame_duck(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback()``: the server is about to shut down."""
-        return self._callback('on_lame_duck', callback)
-
-    def on_slow_consumer(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback(pending_bytes)``: see ``slow_consumer``."""
-        return self._callback('on_slow_consumer', callback)
-
-    def on_exception(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback(exc)``: one of the user's callbacks raised; it has been logged."""
-        return self._callback('on_exception', callback)
-
-    def on_close(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback()``: the client is closed and will not connect again by itself."""
-        return self._callback('on_close', callback)
-
-    def on_discovered_servers(self, callback: AnyCallback | None = _UNSET) -> AnyCallback | None:
-        """``callback(urls)``: a server told about others."""
-        return self._callback('on_discovered_servers', callback)
-
-    def _callback(self, name: str, callback: AnyCallback | None) -> AnyCallback | None:
-        if callback is not _UNSET:
-            self._options.set_callback(name, callback)
-        return self._options.callbacks.get(name)
-
-    def emit(self, name: str, *args: Any) -> None:
-        """Call the user's callback *name*, if there is one, with as many of *args* as it takes."""
-        callback = self._options.callbacks.get(name)
-        if callback is not None:
-            self.run_callback(callback, *args[: arity(callback, len(args))])
-
-    def report(self, err: NatsError) -> None:
-        """Hand *err* to ``on_error``, or log it where there is none."""
-        if 'on_error' in self._options.callbacks:
-            self.emit('on_error', err)
-        else:
-            _log.error('%s', err)
-
-    def run_callback(self, callback: AnyCallback, *args: Any) -> None:
-        """Call a user's callback; what it raises is logged and handed to ``on_exception``.
-
-        KeyboardInterrupt and its like leave the loop in its next turn, when what we are in the
-        middle of has been brought to its end.
-        """
-        try:
-            callback(*args)
-        except Exception as exc:
-            self.callback_raised(exc)
-        except BaseException as exc:
-            self.port.call_soon(_raise, exc)
-
-    def callback_raised(self, exc: Exception) -> None:
-        """Log what a user's callback raised, and hand it to ``on_exception``."""
-        _log.error('a callback raised %s', type(exc).__name__, exc_info=exc)
-        callback = self._options.callbacks.get('on_exception')
-        if callback is not None:
-            try:
-                callback(*(exc,)[: arity(callback, 1)])
-            except Exception as again:
-                _log.error('on_exception raised %s', type(again).__name__, exc_info=again)
-            except BaseException as again:
-                self.port.call_soon(_raise, again)
-
     # For the layers above, and for other threads.
 
     def call(self, callback: AnyCallback | None, passed: int = 2, err_at: int = 1) -> Call:
@@ -733,6 +655,7 @@ class Nats:
             DisconnectedError: the client is closed.
         """
         if self._link.state is State.CLOSED:
+            self._refuses()
             raise DisconnectedError('closed')
         self._thread_calls.append((fn, args))
         self._wakeup.send()
@@ -751,8 +674,26 @@ class Nats:
         self._listeners = [other for other in self._listeners if other is not listener]
 
     def _check_open(self) -> None:
-        if self._wire.refused is not None:
+        if self._refuses():
             raise DisconnectedError('closed')
+
+    def _refuses(self) -> bool:
+        """Is the client closed? In a forked process there is no client."""
+        refused = self._wire.refused
+        if isinstance(refused, ForkedError):
+            raise ForkedError()
+        return refused is not None
+
+    def _abandon(self) -> None:
+        """We are the copy in a forked process: the parent's connection stays the parent's."""
+        self._link.abandon()
+        self._timeouts.close()
+        self._wakeup.close()
+        self._listeners = []
+        self._thread_calls.clear()
+
+    def _options_changed(self) -> None:
+        self._link.options_changed()
 
     def _output_ready(self) -> None:
         self._link.schedule_flush()
@@ -808,8 +749,22 @@ class Nats:
     req = request
 
 
-def _raise(exc: BaseException) -> None:
-    raise exc
+_clients: weakref.WeakSet[Nats] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for client in list(_clients):
+        client._abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
+
+
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{name} must be int, not {type(value).__name__}')
+    if value < 1:
+        raise ValueError(f'{name} must be at least 1, not {value}')
 
 
 def _check_timeout(ms: Any) -> float:

@@ -19,12 +19,14 @@ class Proxy:
         port: its TCP port, or 0.
         path: its Unix socket, or None.
         accepted: connections taken so far.
+        bytes_to_server: what clients have sent so far.
         refusing: set it to close new connections at once.
     """
 
     def __init__(self, target: tuple[str, int], path: Path | None = None) -> None:
         self.path = path
         self.accepted = 0
+        self.bytes_to_server = 0
         self.refusing = False
         self._target = target
         self._closed = False
@@ -116,6 +118,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(_PIECE):
                 self._flowing.wait()
+                if not to_client:
+                    self.bytes_to_server += len(data)
                 allowed = self._allowed(len(data)) if to_client else None
                 sink.sendall(data[:allowed])
                 if allowed is not None:

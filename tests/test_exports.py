@@ -13,7 +13,7 @@ import natsev
 NAMES = """
     AuthenticationError BucketExistsError BucketNotFoundError BufferFullError Cancelled CodecError
     ConnectError ConsumerExistsError ConsumerNotFoundError ConsumptionEnded DigestMismatch
-    DisconnectedError InvalidMetaError JetStreamError JetStreamNotEnabledError LinkError
+    DisconnectedError ForkedError InvalidMetaError JetStreamError JetStreamNotEnabledError LinkError
     MaxPayloadError MessageNotFoundError MissingChunks MissingExtraError NatsError NoResponders
     NotModified ObjectChanged ObjectStoreError PermissionsError ProtocolError RequestTimeout
     SealedError ServerError SlowConsumerError StaleConnectionError StorageFullError

@@ -48,7 +48,12 @@ MAY_IMPORT = {
     'calls': 'callbacks errors loop',
     'timeouts': 'loop',
     'link': 'connection errors loop options pool wire',
-    'nats': LEAVES + ' address calls credentials link loop options timeouts wire',
+    'threads': 'native',
+    'gathering': 'callbacks calls errors headers loop wire',
+    'pausing': 'callbacks calls errors wire',
+    'settings': 'callbacks credentials errors loop options',
+    'nats': LEAVES
+    + ' address calls gathering link loop options pausing settings threads timeouts wire',
     # on top of it
     'jetstream': LEAVES + ' calls loop nats timeouts wire',
     'kv': LEAVES + ' calls jetstream',

@@ -75,8 +75,9 @@ module_exec(PyObject *module)
     state->request_type = PyType_FromModuleAndSpec(module, &request_spec, NULL);
     state->room_type = PyType_FromModuleAndSpec(module, &room_spec, NULL);
     state->empty = PyUnicode_FromString("");
+    state->tobytes = PyUnicode_InternFromString("tobytes");
     if (state->wire_type == NULL || state->request_type == NULL || state->room_type == NULL ||
-        state->empty == NULL || import_all(state) < 0) {
+        state->empty == NULL || state->tobytes == NULL || import_all(state) < 0) {
         return -1;
     }
     if (PyModule_AddType(module, (PyTypeObject *)state->wire_type) < 0) {

@@ -30,7 +30,7 @@ typedef struct {
     PyObject *buffer_full_error, *max_payload_error, *nats_error, *no_responders, *protocol_error;
     PyObject *make_protocol_error, *make_line_too_long;
     PyObject *info, *err, *ping, *pong, *ok, *yield;
-    PyObject *empty; /* "" */
+    PyObject *empty, *tobytes; /* str */
 } State;
 
 /* Some bytes, somebody else's. */
@@ -195,6 +195,10 @@ typedef struct {
 
 extern PyType_Spec request_spec, wire_spec;
 
+/* -- Headers (_speedups_headers.c) */
+
+PyObject *encode_headers(State *state, PyObject *headers); /* bytes */
+
 /* -- Publishing (_speedups_publish.c) */
 
 /* A payload or a block of headers, while a call looks at it. */
@@ -205,7 +209,7 @@ typedef struct {
 } Data;
 
 int legal_subject(Wire *self, PyObject *subject, const char *kind, Text *text);
-int payload_data(PyObject *payload, Data *data);
+int payload_data(Wire *self, PyObject *payload, Data *data);
 int headers_data(Wire *self, PyObject *headers, Data *data);
 void data_release(Data *data);
 int append_message(Wire *self, Text subject, Text reply, const Data *headers, Data *payload);

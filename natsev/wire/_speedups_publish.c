@@ -127,13 +127,13 @@ hold_text(Data *data, PyObject *text)
 }
 
 static int
-hold_view(Data *data, PyObject *object)
+hold_view(Wire *self, PyObject *object, Data *data)
 {
     if (PyObject_GetBuffer(object, &data->view, PyBUF_FULL_RO) < 0) {
         return -1;
     }
     if (!PyBuffer_IsContiguous(&data->view, 'C')) {
-        return hold_bytes(data, PyObject_CallMethod(object, "tobytes", NULL));
+        return hold_bytes(data, PyObject_CallMethodNoArgs(object, self->state->tobytes));
     }
     data->text = (Text){data->view.buf, data->view.len};
     if (data->text.size < LARGE) {
@@ -149,7 +149,7 @@ hold_view(Data *data, PyObject *object)
 
 /* What to send as the payload. A large one is always in a bytes object that nobody can change. */
 int
-payload_data(PyObject *payload, Data *data)
+payload_data(Wire *self, PyObject *payload, Data *data)
 {
     memset(data, 0, sizeof(*data));
     if (payload == NULL) {
@@ -163,7 +163,7 @@ payload_data(PyObject *payload, Data *data)
         return hold_text(data, payload);
     }
     if (PyBytes_Check(payload) || PyByteArray_Check(payload) || PyMemoryView_Check(payload)) {
-        if (hold_view(data, payload) < 0) {
+        if (hold_view(self, payload, data) < 0) {
             data_release(data);
             return -1;
         }
@@ -178,7 +178,7 @@ int
 headers_data(Wire *self, PyObject *headers, Data *data)
 {
     memset(data, 0, sizeof(*data));
-    return hold_bytes(data, PyObject_CallOneArg(self->state->encode_headers, headers));
+    return hold_bytes(data, encode_headers(self->state, headers));
 }
 
 /* -- Frames */

@@ -17,7 +17,7 @@ wire_publish(Wire *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
         legal_subject(self, values[0], "subject", &subject) < 0 ||
         (values[2] != NULL && values[2] != Py_None &&
          legal_subject(self, values[2], "reply_to", &reply) < 0) ||
-        payload_data(values[1], &payload) < 0) {
+        payload_data(self, values[1], &payload) < 0) {
         return NULL;
     }
     int failed = append_message(self, subject, reply, NULL, &payload);
@@ -39,7 +39,7 @@ wire_hpublish(Wire *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwn
         headers_data(self, values[1], &headers) < 0) {
         return NULL;
     }
-    int failed = payload_data(values[2], &payload);
+    int failed = payload_data(self, values[2], &payload);
     if (!failed) {
         failed = append_message(self, subject, reply, &headers, &payload);
         data_release(&payload);
@@ -380,7 +380,7 @@ wire_request(Wire *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
     if (with_headers && headers_data(self, values[3], &headers) < 0) {
         return NULL;
     }
-    int failed = payload_data(values[2], &payload);
+    int failed = payload_data(self, values[2], &payload);
     if (!failed) {
         failed = send_request(self, values[0], subject, with_headers ? &headers : NULL, &payload);
         data_release(&payload);

@@ -314,6 +314,8 @@ class Wire:
             subscription.nargs = nargs
 
     def _user_subscription(self, sid: int) -> _Subscription | None:
+        if not isinstance(sid, int):
+            raise TypeError(f'sid must be int, not {type(sid).__name__}')
         key = b'%d' % sid
         return None if key == self._inbox_sid else self._subscriptions.get(key)
 
@@ -421,16 +423,14 @@ class Wire:
         # Grows only for a caller that feeds without dispatching, or for a huge block of headers.
         while capacity - waiting < LEAST_RECEIVE:
             capacity *= 2
-        kept = self._buffer[self._start : self._end]
-        if capacity != len(self._buffer):
-            self._new_buffer(capacity)
-        self._view[:waiting] = kept
+        buffer, view = self._buffer, self._view
+        if capacity != len(buffer):
+            buffer = bytearray(capacity)
+            view = memoryview(buffer)
+        view[:waiting] = self._view[self._start : self._end]
+        self._buffer, self._view = buffer, view
         self._searched -= self._start
         self._start, self._end = 0, waiting
-
-    def _new_buffer(self, capacity: int) -> None:
-        self._buffer = bytearray(capacity)
-        self._view = memoryview(self._buffer)
 
     def received(self, size: int) -> None:
         """Say that *size* bytes were written to what ``buffer()`` returned."""
@@ -499,9 +499,10 @@ class Wire:
             budget -= 1
 
     def _rewind_buffer(self) -> None:
-        if len(self._buffer) > RECEIVE_BUFFER:
-            self._new_buffer(RECEIVE_BUFFER)
         self._start = self._end = self._searched = 0
+        if len(self._buffer) > RECEIVE_BUFFER:
+            buffer = bytearray(RECEIVE_BUFFER)
+            self._buffer, self._view = buffer, memoryview(buffer)
 
     def _message(self, found: re.Match[bytes]) -> bool:
         """Deliver a message whose line is there; return False if the rest has to come first."""

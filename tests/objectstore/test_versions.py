@@ -1,4 +1,5 @@
-"""The whole of it on every version of the server, on both storages, with and without direct gets."""
+"""The whole of it on every version of the server, on both storages, with and without direct
+gets."""
 
 from __future__ import annotations
 

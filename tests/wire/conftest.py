@@ -28,6 +28,13 @@ def twin(request: pytest.FixtureRequest) -> ModuleType:
     return found
 
 
+@pytest.fixture(params=[pytest.param('c', marks=_without_c)])
+def compiled() -> ModuleType:
+    """The compiled wire, for what only it can get wrong."""
+    assert _speedups is not None, 'the compiled wire was to be built'
+    return _speedups
+
+
 @pytest.fixture
 def make(twin: ModuleType) -> Callable[..., Driver]:
     return lambda **options: Driver(twin, **options)

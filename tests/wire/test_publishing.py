@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import array
 import struct
+from collections import OrderedDict
+from types import MappingProxyType
 
 import pytest
 
-from natsev import BufferFullError, DisconnectedError, MaxPayloadError, NatsError
+from natsev import BufferFullError, DisconnectedError, Headers, MaxPayloadError, NatsError
+from natsev.headers import encode_headers
 from natsev.wire.pure import MOST_CHECKED
 from natsev.wire.shared import LARGE, MAX_CONTROL_LINE
 
@@ -348,3 +351,51 @@ def test_more_cannot_be_sent_than_there_was(driver, size):
     with pytest.raises(ValueError, match='bytes sent, but 11 were pending'):
         driver.wire.sent(size)
     assert driver.take() == b'PUB a 0\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    'headers',
+    [
+        {},
+        {'A': ''},
+        {'A': 'b', 'C-D': 'e f:g', '!~': '\x00\x7f\t'},
+        {'A': ['b', 'c'], 'D': 'e'},
+        {'A': 5, 'B': b'\xff', 'C': 'caf\u00e9'},
+        {type('Mine', (str,), {})('A'): 'b'},
+        {'A': type('Mine', (str,), {})('b')},
+        OrderedDict(A='b'),
+        MappingProxyType({'A': 'b'}),
+        [('A', 'b'), ('A', 'c')],
+        Headers(b'NATS/1.0 100 x\r\nA: 1\r\nA: 2\r\n\r\n'),
+        bytearray(b'NATS/1.0\r\nA: b\r\n\r\n'),
+    ],
+)
+def test_headers_of_any_shape_are_encoded_as_elsewhere(driver, headers):
+    driver.wire.hpublish('a', headers)
+    block = encode_headers(headers)
+    assert driver.take() == b'HPUB a %d %d\r\n%b\r\n' % (len(block), len(block), block)
+
+
+@pytest.mark.parametrize(
+    'headers',
+    [
+        {'': 'x'},
+        {'a b': 'x'},
+        {'a:': 'x'},
+        {'a\x7f': 'x'},
+        {'caf\u00e9': 'x'},
+        {'A': 'x\r'},
+        {'A': 'x\ny'},
+        {'A': 'x', 'B': '\n'},
+        {'A': None},
+        {5: 'x'},
+        {'A': '\ud800'},
+    ],
+)
+def test_headers_are_refused_as_elsewhere(driver, headers):
+    with pytest.raises((TypeError, ValueError)) as expected:
+        encode_headers(headers)
+    with pytest.raises(type(expected.value)) as raised:
+        driver.wire.hpublish('a', headers)
+    assert str(raised.value) == str(expected.value)
+    assert driver.wire.pending == 0
