@@ -308,11 +308,13 @@ class Put(Transfer):
     def _published(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
     ) -> None:
-        if self._request is None or self._ended or isinstance(err, (Cancelled, DisconnectedError)):
+        if self._request is None or isinstance(err, (Cancelled, DisconnectedError)):
             return
         self._request = None
         self._reply = err or parse_reply(payload, headers)
-        if self.done:
+        if self._ended:
+            self._settle_late()
+        elif self.done:
             self._clean()
         else:
             self._settle()
@@ -336,6 +338,20 @@ class Put(Transfer):
             self._wait(_PAUSE, self._commit)
         elif reply is not None:
             self.fail(reply)
+
+    def _settle_late(self) -> None:
+        """The reply comes when nobody waits any longer: only see to it that nothing is left."""
+        call = StoreCall(self._bucket, None)
+
+        def read(message: StoredMessage | None) -> None:
+            current = known_of(message, self._bucket.name)
+            stored = current.live and current.nuid == self._meta['nuid']
+            gone = self._replaced if stored else self._meta['nuid']
+            if gone is not None:
+                purge_in_background(self._bucket, gone)
+            call.end()
+
+        self._bucket.leader(call, {'last_by_subj': self._subject}, read)
 
     def _overtaken(self, message: StoredMessage | None) -> None:
         """The present metadata is another one than expected: perhaps it is ours."""
