@@ -146,11 +146,11 @@ class Bucket:
             catch: called as ``catch(err)`` before an error ends *op*; True: it has dealt with it.
         """
 
-        asked = self._asked()
+        asked, epoch = self._asked(), op.epoch
 
         def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
             self._measure(asked)
-            if op.done:
+            if op.done or op.epoch != epoch:
                 return
             reply = err or parse_reply(payload, headers)
             if isinstance(reply, NatsError):
@@ -194,8 +194,10 @@ class Bucket:
     ) -> None:
         """Publish a message and await its acknowledgement. Arguments as for ``api``."""
 
+        epoch = op.epoch
+
         def replied(reply: bytes | None, err: NatsError | None, status: Headers | None) -> None:
-            if op.done:
+            if op.done or op.epoch != epoch:
                 return
             ack = err or parse_reply(reply, status)
             if isinstance(ack, NatsError):
@@ -245,11 +247,11 @@ class Bucket:
     def _direct(
         self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]
     ) -> None:
-        asked = self._asked()
+        asked, epoch = self._asked(), op.epoch
 
         def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
             self._measure(asked)
-            if op.done:
+            if op.done or op.epoch != epoch:
                 return
             message = err or from_direct(payload or b'', headers)
             if isinstance(message, NoResponders):  # no direct gets any more, or no such stream

@@ -27,7 +27,6 @@ from ..errors import (
 )
 from ..headers import Headers
 from ..jetstream.api import parse_reply
-from ..jetstream.types import StoredMessage
 from .bucket import Bucket
 from .operation import Operation
 from .source import Buffer
@@ -41,7 +40,7 @@ _PER_TURN = MIB
 # Seconds to wait before chunks that were refused are sent again.
 _PAUSE = 0.25
 # Of the duplicate window, how much may pass before the ids are not relied upon.
-_SAFE_PART = 0.75
+SAFE_PART = 0.75
 
 _UNAVAILABLE = 10008
 _DUPLICATE_IN_PROCESS = 10158
@@ -279,33 +278,37 @@ class Chunks:
     def recover(self) -> None:
         """The connection stands again: send what is not known to be stored."""
         oldest = self._sent[0].sent_at if self._sent else monotonic()
-        if monotonic() - oldest < _SAFE_PART * self._bucket.duplicate_window:
+        if monotonic() - oldest < SAFE_PART * self._bucket.duplicate_window:
             self.refusal = None
             self._requeue()
             self.pump()
         else:
             # The stream has forgotten the ids, and the old connection is long gone: count.
-            self._bucket.leader(self._owner, {'last_by_subj': self._subject}, self._count_stored)
+            self.count_stored(self._recover_from)
 
-    def _count_stored(self, last: StoredMessage | None) -> None:
+    def count_stored(self, then: Callable[[int], None]) -> None:
+        """Ask how many chunks there are."""
+
         def counted(info: dict[str, Any]) -> None:
             subjects = (info.get('state') or {}).get('subjects') or {}
-            stored = subjects.get(self._subject, 0) - self._done
-            if not 0 <= stored <= len(self._sent):
-                self._owner.fail(MissingChunks('chunks that were acknowledged are gone'))
-                return
-            for _ in range(stored):
-                self._done += 1
-                self._owner.stored(len(self._sent.popleft().piece))
-            if last is not None:
-                self._last_seq = last['seq']
-            for chunk in self._sent:
-                chunk.sent_at = 0.0
-            self.refusal = None
-            self._requeue()
-            self.pump()
+            then(subjects.get(self._subject, 0))
 
-        self._bucket.api(self._owner, 'STREAM.INFO', {'subjects_filter': self._subject}, counted)
+        body = {'subjects_filter': self._subject}
+        self._bucket.api(self._owner, 'STREAM.INFO', body, counted)
+
+    def _recover_from(self, stored: int) -> None:
+        known = stored - self._done
+        if not 0 <= known <= len(self._sent):
+            self._owner.fail(MissingChunks('chunks that were acknowledged are gone'))
+            return
+        for _ in range(known):
+            self._done += 1
+            self._owner.stored(len(self._sent.popleft().piece))
+        for chunk in self._sent:
+            chunk.sent_at = 0.0
+        self.refusal = None
+        self._requeue()
+        self.pump()
 
 
 def _sequence(reply: dict[str, Any]) -> int:

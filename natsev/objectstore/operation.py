@@ -19,6 +19,8 @@ class Operation(Protocol):
     child: Handle | None
     # ms to wait for each reply; None: somebody else watches the time.
     request_timeout: float | None
+    # Changes when everything outstanding is given up: replies to it must not count any more.
+    epoch: int
 
     @property
     def done(self) -> bool:
@@ -31,7 +33,7 @@ class Operation(Protocol):
 class StoreCall(Call):
     """A call whose steps each wait for one reply, for as long as the store's ``timeout``."""
 
-    __slots__ = ('request_timeout',)
+    __slots__ = ('epoch', 'request_timeout')
 
     def __init__(
         self,
@@ -42,3 +44,4 @@ class StoreCall(Call):
     ) -> None:
         super().__init__(bucket.nats, callback, passed, err_at)
         self.request_timeout: float | None = bucket.timeout
+        self.epoch = 0

@@ -1,36 +1,49 @@
-"""Purging the chunks of an object that is no more, while nobody waits for it."""
+"""Purging the chunks of an object that is no more."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..errors import DisconnectedError, NatsError, RequestTimeout
+from ..calls import Call
+from ..errors import RequestTimeout
 from .bucket import Bucket
-from .operation import StoreCall
+from .transfer import Transfer
 
-_MOST_TRIES = 3
+# What a lost connection had sent may still be on its way inside the server, for so many seconds.
+_STRAGGLERS = 0.5
+# Without an answer for so many timeouts, and with the connection standing, none will come.
+_MOST_IDLE = 6
 
 
-def purge_in_background(bucket: Bucket, nuid: str) -> None:
-    """Purge the chunks of *nuid*: written at once, and again when the connection is lost."""
-    call = StoreCall(bucket, None)
-    tries = 0
+class Purge(Transfer):
+    """One purge; when the connection is lost before its answer, it is asked for again.
 
-    def ask() -> None:
-        bucket.purge(call, nuid, done, failed)
+    Args:
+        bucket: where.
+        nuid: the chunks' object.
+        call: told when it is done; None: nobody waits for it.
+        again: chunks may still arrive: purge a second time, a little later.
+    """
 
-    def done(_reply: Any) -> None:
-        call.end()
+    def __init__(
+        self, bucket: Bucket, nuid: str, *, call: Call | None = None, again: bool = False
+    ) -> None:
+        super().__init__(bucket, call or bucket.nats.call(None))
+        self._nuid = nuid
+        self._again = again
+        self._idles = 0
 
-    def failed(err: NatsError) -> bool:
-        nonlocal tries
-        if isinstance(err, RequestTimeout):
-            tries += 1
-        elif not isinstance(err, DisconnectedError) or bucket.nats.is_closed():
-            return False
-        if tries >= _MOST_TRIES:
-            return False
-        ask()
-        return True
+    def _go_on(self) -> None:
+        self._bucket.purge(self, self._nuid, self._purged)
 
-    ask()
+    def _purged(self, _reply: Any) -> None:
+        if self._again:
+            self._again = False
+            self._wait(_STRAGGLERS, self._go_on)
+        else:
+            self._end(None, None)
+
+    def _idle(self) -> None:
+        self._idles += 1
+        if self._idles >= _MOST_IDLE:
+            self.fail(RequestTimeout())

@@ -2,8 +2,10 @@
 
 The metadata is published with compare-and-set. A put whose guess is wrong, or that another writer
 overtakes, reads what is there now and tries again, so that what is replaced is always known and
-purged: writers that race for a name leak nothing. An object of one chunk goes out together with its
-metadata in one write, the metadata guarded by the chunk's id.
+purged: writers that race for a name leak nothing. It has a message id too: sent again after a lost
+connection, it is found to have been stored even if another writer has replaced it since. An object
+of one chunk goes out together with its metadata in one write, the metadata guarded by the chunk's
+id.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from enum import Enum, auto
+from time import monotonic
 from typing import Any, NamedTuple
 
 from ..calls import Call, Handle
@@ -21,6 +24,7 @@ from ..errors import (
     DisconnectedError,
     InvalidMetaError,
     NatsError,
+    ObjectChanged,
     ObjectStoreError,
     RequestTimeout,
     SealedError,
@@ -31,17 +35,15 @@ from ..jetstream.api import parse_reply
 from ..jetstream.types import StoredMessage
 from . import record
 from .bucket import NOTHING, Bucket, Known
-from .chunks import Chunks, may_pass
+from .chunks import SAFE_PART, Chunks, may_pass
 from .operation import StoreCall
-from .purge import purge_in_background
+from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
 from .transfer import Transfer
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
-# What the lost connection had sent may still be on its way inside the server, for so long.
-_STRAGGLERS = 0.5
 _WRONG_LAST_MSG_ID = 10070
 _PAUSE = 0.25
 
@@ -105,6 +107,9 @@ class Put(Transfer):
         # The meta to replace: its sequence, and the nuid whose chunks go with it.
         self._expected: int | None = None
         self._replaced: str | None = None
+        # The same of every attempt; and since when it is not known what became of one.
+        self._attempts: dict[int, str | None] = {}
+        self._unsure_since: float | None = None
         # The metadata's publish, and the reply to it.
         self._request: Handle | None = None
         self._reply: dict[str, Any] | NatsError | None = None
@@ -112,7 +117,6 @@ class Put(Transfer):
         self._repeated = False
         self._was_lost = False
         self._purging = False
-        self._abandoned = False
 
     # The stages.
 
@@ -287,6 +291,8 @@ class Put(Transfer):
     # Publishing the metadata.
 
     def _commit(self) -> None:
+        assert self._expected is not None
+        self._attempts[self._expected] = self._replaced
         self._stage = _Stage.COMMITTING
         self._reply = None
         self._guarded = not self._chunks.settled
@@ -295,7 +301,7 @@ class Put(Transfer):
         meta['digest'] = record.digest_text(self._hash.digest(), self._bucket.dialect)
         guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
         block = (
-            'NATS/1.0\r\nNats-Rollup: sub\r\n'
+            f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n'
             f'Nats-Expected-Last-Subject-Sequence: {self._expected}\r\n{guard}\r\n'
         )
         try:
@@ -319,6 +325,20 @@ class Put(Transfer):
         else:
             self._settle()
 
+    def _settle_late(self) -> None:
+        """The reply comes when nobody waits any longer: only see to it that nothing is left."""
+        call = StoreCall(self._bucket, None)
+
+        def read(message: StoredMessage | None) -> None:
+            current = known_of(message, self._bucket.name)
+            stored = current.live and current.nuid == self._meta['nuid']
+            gone = self._replaced if stored else self._meta['nuid']
+            if gone not in (None, current.nuid):
+                Purge(self._bucket, gone).start()
+            call.end()
+
+        self._bucket.leader(call, {'last_by_subj': self._subject}, read)
+
     def _settle(self) -> None:
         """The metadata's reply is here; the chunk that guards it may still lack its own."""
         reply = self._reply
@@ -339,34 +359,35 @@ class Put(Transfer):
         elif reply is not None:
             self.fail(reply)
 
-    def _settle_late(self) -> None:
-        """The reply comes when nobody waits any longer: only see to it that nothing is left."""
-        call = StoreCall(self._bucket, None)
-
-        def read(message: StoredMessage | None) -> None:
-            current = known_of(message, self._bucket.name)
-            stored = current.live and current.nuid == self._meta['nuid']
-            gone = self._replaced if stored else self._meta['nuid']
-            if gone is not None:
-                purge_in_background(self._bucket, gone)
-            call.end()
-
-        self._bucket.leader(call, {'last_by_subj': self._subject}, read)
-
     def _overtaken(self, message: StoredMessage | None) -> None:
         """The present metadata is another one than expected: perhaps it is ours."""
         current = known_of(message, self._bucket.name)
         if current.live and current.nuid == self._meta['nuid']:
             self._finish(current.seq)
         elif self._take_current(message):
+            window = SAFE_PART * self._bucket.duplicate_window
+            if self._unsure_since is None or monotonic() - self._unsure_since < window:
+                self._commit()
+            else:
+                # It may have been stored and replaced, and nobody knows its id any more.
+                self._chunks.count_stored(self._commit_if_there)
+
+    def _commit_if_there(self, stored: int) -> None:
+        if stored == self._chunks.count:
             self._commit()
+        else:
+            self.fail(ObjectChanged(bucket=self._bucket.name, name=self._meta['name']))
 
     def _finish(self, seq: int) -> None:
+        """The metadata is stored, as *seq*: by the last attempt, or by one whose reply was lost."""
+        nuid = self._meta['nuid']
         self._meta['seq'] = seq
         self._meta['mtime'] = datetime.now(timezone.utc)
-        self._bucket.learn(self._subject, Known(seq, self._meta['nuid'], True))
-        if self._replaced is not None and self._replaced != self._meta['nuid']:
-            purge_in_background(self._bucket, self._replaced)
+        self._bucket.learn(self._subject, Known(seq, nuid, True))
+        before = max((expected for expected in self._attempts if expected < seq), default=-1)
+        replaced = self._attempts.get(before)
+        if replaced is not None and replaced != nuid:
+            Purge(self._bucket, replaced).start(now=True)
         self._end(self._meta, None)
 
     # Trouble.
@@ -374,10 +395,13 @@ class Put(Transfer):
     def _lost(self) -> None:
         self._was_lost = True
         self._chunks.lost()
-        self._purging = False
+        self._give_up_request()
+
+    def _give_up_request(self) -> None:
         request, self._request = self._request, None
         if request is not None:
             request.cancel()
+            self._unsure_since = self._unsure_since or monotonic()
 
     def _expecting(self) -> bool:
         if self._stage is _Stage.SENDING and not self.done:
@@ -386,41 +410,35 @@ class Put(Transfer):
 
     def _idle(self) -> None:
         if self.done:
-            self._abandoned = self._request is None
-            self._end_failed()
+            self._leave_purge_behind()
         elif self._request is not None and not self._repeated:
             # Was it stored? The same again tells: one of the two finds the other there.
             self._repeated = True
-            request, self._request = self._request, None
-            request.cancel()
+            self._give_up_request()
             self._commit()
         else:
             self.fail(self._chunks.refusal or RequestTimeout())
 
     def _clean(self) -> None:
         """Purge what was stored, once no chunk is on its way any more."""
-        if self._abandoned and not self._chunks.unanswered:
-            # The server has answered after all, when nobody waited any longer.
-            self._abandoned = False
-            purge_in_background(self._bucket, self._meta['nuid'])
-        if self._away or self._chunks.unanswered or self._purging or self._ended:
-            return
         if not self._chunks.count or self._request is not None:
             # Nothing was sent; or the metadata was, and may yet be stored: its chunks must stay.
             self._end_failed()
-            return
-        self._purging = True
-        call = StoreCall(self._bucket, self._purged)
-        self._bucket.purge(call, self._meta['nuid'], lambda reply: call.end(reply, None))
+        elif isinstance(self._err, RequestTimeout):
+            self._leave_purge_behind()
+        elif not (self._away or self._chunks.unanswered or self._purging or self._ended):
+            self._purging = True
+            self._purge(self._was_lost, self._bucket.nats.call(self._end_failed))
 
-    def _purged(self, reply: Any, err: NatsError | None) -> None:
-        if isinstance(err, DisconnectedError):
-            return  # again when the connection stands
-        if self._was_lost:
-            self._was_lost = self._purging = False
-            self._wait(_STRAGGLERS, self._clean)
-        else:
-            self._end_failed()
+    def _leave_purge_behind(self) -> None:
+        """End now: the server does not answer, and the purge can wait for it alone."""
+        if not self._purging:
+            self._purging = True
+            self._purge(True)
+        self._end_failed()
+
+    def _purge(self, again: bool, call: Call | None = None) -> None:
+        Purge(self._bucket, self._meta['nuid'], call=call, again=again).start(now=True)
 
     def _release(self) -> None:
         try:

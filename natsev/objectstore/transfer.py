@@ -45,6 +45,7 @@ class Transfer:
         # An Operation:
         self.child: Handle | None = None
         self.request_timeout: float | None = None
+        self.epoch = 0
         self.done = False
         self._bucket = bucket
         self._nats: Nats = bucket.nats
@@ -82,15 +83,17 @@ class Transfer:
 
     # Phases.
 
-    def start(self) -> None:
-        """Begin, in the next turn of the loop."""
+    def start(self, *, now: bool = False) -> None:
+        """Begin, in the next turn of the loop or *now*; while away, when the connection stands."""
         if self._nats.is_closed():
             self._call.fail_later(DisconnectedError('closed'))
             return
         self._bucket.transfers.add(self)
         self._touch()
         self._away = not self._nats.is_connected()
-        if not self._away:
+        if now:
+            self._begin()
+        else:
             self._nats.call_soon(self._begin)
 
     @property
@@ -211,6 +214,8 @@ class Transfer:
 
     def disconnected(self) -> None:
         self._away = True
+        # What is still queued goes out with the next connection, and is asked for again then.
+        self.epoch += 1
         self._stop_waiting()
         self._lost()
 

@@ -1,12 +1,9 @@
-"""When things break under the store: servers that die or stop, connections cut, refusals.
-
-After each: every callback came once, nothing is half stored, and no chunk is left that no metadata
-names. That no watcher is left on the loop, ``connect`` looks at after each test.
-"""
+"""Servers that die, connections that break, networks that stall, accounts that may not."""
 
 from __future__ import annotations
 
-import hashlib
+import os
+from random import Random
 
 import pytest
 
@@ -15,726 +12,433 @@ from natsev import (
     DisconnectedError,
     JetStream,
     JetStreamError,
-    NatsError,
     NoResponders,
-    ObjectChanged,
     ObjectStore,
-    ObjectStoreError,
     PermissionsError,
     RequestTimeout,
-    StorageFullError,
-    ev,
 )
-from tests.by_hand import ByHand
 
-CHUNK = 32 * 1024
-# Several windows of the put, and several batches of the get.
-LARGE = hashlib.shake_128(b'large').digest(192 * CHUNK)
-OLD = hashlib.shake_128(b'old').digest(3 * CHUNK)
-SMALL = b'small'
-RECONNECTING = {'reconnect': True, 'reconnect_delay': 20}
-
-
-class Told:
-    """Callbacks, which must each be called exactly once."""
-
-    def __init__(self):
-        self.results = []
-
-    def __call__(self, what=''):
-        calls = []
-
-        def callback(*results):
-            calls.append(results)
-
-        self.results.append((what, calls))
-        return callback, calls
-
-    def check(self):
-        wrong = [(what, calls) for what, calls in self.results if len(calls) != 1]
-        assert not wrong
-
-
-@pytest.fixture(autouse=True)
-def told():
-    """Made before ``connect``, and so looked at when all clients are disconnected."""
-    told = Told()
-    yield told
-    told.check()
+DATA = os.urandom(40_000_000)
+RECONNECT = {'reconnect': True, 'reconnect_delay': 20, 'max_reconnect_attempts': 0}
 
 
 @pytest.fixture
-def make(run, connect, unique):
-    """``make(server, **options of Nats)``: a store whose bucket is there; its ``ByHand``."""
-
-    def make(server, timeout=None, bucket_options=None, port=None, **options):
-        nats = connect(port=port or server.port, **options)
-        js = JetStream(nats=nats, timeout=timeout or 5000)
-        store = ObjectStore(js=js, bucket=unique, chunk_size=CHUNK)
-        _, err = run.call(store.create_bucket, bucket_options or {})
-        assert err is None
-        return store, ByHand(run, js, unique)
-
-    return make
+def own_store(own_server, make_store):
+    """A bucket on a server of the test's own, reached by a client that reconnects."""
+    return make_store(own_server, client=RECONNECT)
 
 
 @pytest.fixture
-def look(run, connect, unique):
-    """``look(server)``: the same bucket through another client."""
+def crash(own_server):
+    """Kills the server, as a crash does, and starts it again on the same store."""
 
-    def look(server):
-        js = JetStream(nats=connect(port=server.port))
-        return ObjectStore(js=js, bucket=unique), ByHand(run, js, unique)
+    def crash():
+        own_server.kill()
+        own_server.start()
 
-    return look
+    return crash
 
 
-def at(number, function):
-    """Return a ``progress`` that calls *function* the *number*-th time."""
-    count = 0
+@pytest.fixture
+def far_store(server, proxy, connect, store):
+    """The bucket of ``store``, reached through a proxy: ``far_store.proxy``."""
+    between = proxy(server)
+    nats = connect(port=between.port, **RECONNECT)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket)
+    far.proxy = between
+    return far
 
-    def progress(done, total):
-        nonlocal count
-        count += 1
-        if count == number:
-            function()
+
+def at(done, action):
+    """A progress that does *action* once when *done* bytes are there."""
+    pending = [action]
+
+    def progress(so_far, total):
+        if so_far >= done and pending:
+            pending.pop()()
 
     return progress
 
 
-# A server that is killed.
+# Servers that are killed, and start again on the same store.
 
 
-@pytest.mark.parametrize('after', [1, 2, 60, 130, 191, 192])
-@pytest.mark.parametrize('overwrite', [False, True], ids=['new', 'overwrite'])
-def test_killed_in_a_put(run, make, own_server, told, after, overwrite):
-    store, by_hand = make(own_server, **RECONNECTING)
-    if overwrite:
-        assert run.call(store.put, 'a', OLD)[1] is None
-    callback, calls = told('put')
-    store.put('a', LARGE, callback, progress=at(after, own_server.kill))
-    run.until(lambda: not own_server.running)
-    own_server.start()
-    run.until(lambda: calls)
-    assert calls[0][1] is None
-    assert run.call(store.get, 'a')[0] == LARGE
-    by_hand.check_no_orphans()
+@pytest.mark.parametrize('part', [0.0, 0.3, 0.9])
+def test_server_killed_in_a_put(run, crash, own_store, inside_of, part):
+    run.call(own_store.put, 'a', b'old')
+    progress = at(part * len(DATA), crash)
+    info, err = run.call(own_store.put, 'a', DATA, progress=progress)
+    assert err is None
+    inside_of(own_store).await_only(info)
+    assert run.call(own_store.get, 'a')[:2] == (DATA, None)
 
 
-def test_killed_again_and_again_in_a_put(run, make, own_server, told):
-    store, by_hand = make(own_server, **RECONNECTING)
-    callback, calls = told('put')
-    kills = [at(number, lambda: (own_server.kill(), own_server.start())) for number in (9, 80, 150)]
-    store.put('a', LARGE, callback, progress=lambda *args: [kill(*args) for kill in kills])
-    run.until(lambda: calls)
-    assert calls[0][1] is None
-    assert run.call(store.get, 'a')[0] == LARGE
-    by_hand.check_no_orphans()
+@pytest.mark.parametrize('part', [0.0, 0.3, 0.9])
+@pytest.mark.parametrize('batches', [True, False])
+def test_server_killed_in_a_get(run, crash, own_store, tmp_path, part, batches):
+    own_store._bucket.batches = batches
+    run.call(own_store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    progress = at(part * len(DATA), crash)
+    count, err, _ = run.call(own_store.get, 'a', into=path, progress=progress)
+    assert (count, err) == (len(DATA), None)
+    assert path.read_bytes() == DATA
+    assert os.listdir(tmp_path) == ['out']
 
 
-@pytest.mark.parametrize('after', [1, 60, 192])
-def test_killed_in_a_put_without_reconnect(run, make, look, own_server, told, after):
-    store, _ = make(own_server)
-    store._bucket.nats.on_error(lambda err: None)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    callback, calls = told('put')
-    store.put('a', LARGE, callback, progress=at(after, own_server.kill))
-    run.until(lambda: calls)
-    assert isinstance(calls[0][1], DisconnectedError)
-    own_server.start()
-    other, _ = look(own_server)
-    assert run.call(other.get, 'a')[0] in (OLD, LARGE)
-    _, err = run.call(store.put, 'a', SMALL)
-    assert isinstance(err, DisconnectedError)
+def test_server_killed_under_small_objects(run, crash, own_store, inside_of):
+    results = []
+    for number in range(300):
+        own_store.put(f'{number % 50}', f'{number}' * 100, lambda *result: results.append(result))
+    run.until(lambda: len(results) > 20)
+    crash()
+    run.until(lambda: len(results) == 300)
+    assert [err for _, err in results if err] == []
+    metas, _ = run.call(own_store.list, details=True)
+    assert len(metas) == 50
+    inside_of(own_store).await_chunks({meta['nuid']: 1 for meta in metas})
+    newest = {}
+    for info, _ in results:
+        newest[info['name']] = max(info['seq'], newest.get(info['name'], 0))
+    assert {meta['name']: meta['seq'] for meta in metas} == newest
 
 
-@pytest.mark.parametrize('turns', range(6))
-def test_killed_in_a_small_put(run, make, own_server, told, turns):
-    store, by_hand = make(own_server, **RECONNECTING)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    callback, calls = told('put')
-    store.put('a', SMALL, callback)
-    run.turns(turns)
-    own_server.kill()
-    own_server.start()
-    run.until(lambda: calls)
-    assert calls[0][1] is None
-    assert run.call(store.get, 'a')[0] == SMALL
-    by_hand.check_no_orphans()
+def test_a_memory_bucket_is_gone_after_a_restart(run, own_server, crash, make_store):
+    store = make_store(own_server, {'storage': 'memory'}, client=RECONNECT)
+    info, err = run.call(store.put, 'a', DATA, progress=at(1, crash))
+    assert info is None
+    assert isinstance(err, JetStreamError | NoResponders)
 
 
-@pytest.mark.parametrize('after', [1, 2, 60, 191, 192])
-@pytest.mark.parametrize('how', ['bytes', 'path', 'stream'])
-def test_killed_in_a_get(run, make, own_server, told, tmp_path, after, how):
-    store, _ = make(own_server, **RECONNECTING)
-    assert run.call(store.put, 'a', LARGE)[1] is None
-    callback, calls = told('get')
-    progress = at(after, own_server.kill)
-    parts = []
-    if how == 'stream':
-        store.get_stream('a', parts.append, callback, progress=progress)
-    else:
-        into = tmp_path / 'file' if how == 'path' else None
-        store.get('a', callback, into=into, progress=progress)
-    run.until(lambda: not own_server.running)
-    own_server.start()
-    run.until(lambda: calls)
-    assert calls[0][1] is None
-    if how == 'stream':
-        assert b''.join(parts) == LARGE
-    elif how == 'path':
-        assert (tmp_path / 'file').read_bytes() == LARGE
-        assert len(list(tmp_path.iterdir())) == 1
-    else:
-        assert calls[0][0] == LARGE
+def test_without_reconnect_everything_ends(run, own_server, make_store, expected_errors):
+    store = make_store(own_server)
+    run.call(store.put, 'a', DATA)
+    results = []
 
+    def ended(*result):
+        results.append(result[1])
 
-@pytest.mark.parametrize('after', [1, 60])
-@pytest.mark.parametrize('how', ['bytes', 'path', 'stream'])
-def test_killed_in_a_get_without_reconnect(run, make, own_server, told, tmp_path, after, how):
-    store, _ = make(own_server)
-    store._bucket.nats.on_error(lambda err: None)
-    assert run.call(store.put, 'a', LARGE)[1] is None
-    callback, calls = told('get')
-    progress = at(after, own_server.kill)
-    if how == 'stream':
-        store.get_stream('a', lambda data: None, callback, progress=progress)
-    else:
-        into = tmp_path / 'file' if how == 'path' else None
-        store.get('a', callback, into=into, progress=progress)
-    run.until(lambda: calls)
-    # All may have come before the end of the connection was seen.
-    assert isinstance(calls[0][1], DisconnectedError) or calls[0][1] is None
-    assert calls[0][1] is not None or how == 'path' or after > 1
-    if calls[0][1] is not None:
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_killed_in_everything_at_once(run, make, own_server, told):
-    store, by_hand = make(own_server, **RECONNECTING)
-    for number in range(8):
-        assert run.call(store.put, f'{number}', OLD)[1] is None
-    events = []
-    watch = store.watch(lambda meta, err: events.append((meta and meta['name'], err)))
-    run.until(lambda: (None, None) in events)
-    calls = []
-    for number in range(8):
-        operations = {
-            'put': (store.put, f'new {number}', OLD),
-            'overwrite': (store.put, f'{number}', SMALL),
-            'get': (store.get, f'{number}'),
-            'list': (store.list,),
-            'delete': (store.delete, f'gone {number}'),
-            'info': (store.info, f'{number}'),
-        }
-        for what, (function, *args) in operations.items():
-            callback, results = told(what)
-            calls.append((what, results))
-            function(*args, callback)
+    store.put('b', DATA, ended)
+    store.get('a', ended)
+    store.get_stream('a', len, ended)
+    store.list(ended)
+    store.info('a', ended)
+    store.delete('a', ended)
+    writer = store.put_stream('c', ended)
+    writer.write(b'x')
     run.turns(3)
     own_server.kill()
-    own_server.start()
-    run.until(lambda: all(results for _, results in calls))
-    for what, results in calls:
-        err = results[0][1]
-        # A single request is not sent again: nobody knows whether it was done.
-        assert err is None or (what in ('delete', 'info') and str(err) == 'disconnected')
-    names = run.call(store.list)[0]
-    assert names == sorted([f'{n}' for n in range(8)] + [f'new {n}' for n in range(8)])
-    run.until(lambda: [name for name, _ in events].count('new 7') == 1)
-    watch.stop()
-    assert [err for _, err in events if err is not None] == []
-    changes = [name for name, _ in events[9:]]
-    assert sorted(changes) == names
-    by_hand.check_no_orphans()
+    run.until(lambda: len(results) == 7)
+    # The quickest may have been done before.
+    lost = [err for err in results if err is not None]
+    assert len(lost) >= 4
+    assert all(isinstance(err, DisconnectedError) for err in lost)
 
 
-# A connection that is cut, a server that stops.
+# Connections that break.
 
 
-@pytest.mark.parametrize('size', [0, 100, 5_000, CHUNK + 700, 2_000_000, 6_200_000])
-@pytest.mark.parametrize('how', ['bytes', 'path', 'stream'])
-def test_cut_in_a_get(run, make, server, proxy, told, tmp_path, size, how):
-    line = proxy(server)
-    store, _ = make(server, port=line.port, **RECONNECTING)
-    assert run.call(store.put, 'a', LARGE)[1] is None
-    callback, calls = told('get')
-    parts = []
-    line.cut_after(size)
-    if how == 'stream':
-        store.get_stream('a', parts.append, callback)
-    else:
-        store.get('a', callback, into=tmp_path / 'file' if how == 'path' else None)
-    run.until(lambda: calls)
-    assert calls[0][1] is None
-    if how == 'stream':
-        assert b''.join(parts) == LARGE
-    elif how == 'path':
-        assert (tmp_path / 'file').read_bytes() == LARGE
-    else:
-        assert calls[0][0] == LARGE
+@pytest.mark.parametrize('step', [3_000_000, 11_000_000])
+def test_connection_cut_again_and_again_in_a_put(run, far_store, store, inside, step):
+    cuts = []
+
+    def progress(done, total):
+        if done // step > len(cuts):
+            cuts.append(done)
+            far_store.proxy.cut()
+
+    info, err = run.call(far_store.put, 'a', DATA, progress=progress)
+    assert err is None
+    assert cuts
+    assert inside.chunks() == {info['nuid']: info['chunks']}
+    assert run.call(store.get, 'a')[:2] == (DATA, None)
 
 
-@pytest.mark.parametrize('size', [0, 300, 3_000, 9_000])
-@pytest.mark.parametrize('data', [SMALL, LARGE], ids=['small', 'large'])
-def test_cut_in_a_put(run, make, look, server, proxy, told, size, data):
-    """The server lives on: what it had received goes on being stored."""
-    line = proxy(server)
-    store, _ = make(server, port=line.port, **RECONNECTING)
-    other, by_hand = look(server)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    callback, calls = told('put')
-    store.put('a', data, callback)
-    line.cut_after(size)
-    run.until(lambda: calls)
-    assert calls[0][1] is None
-    assert run.call(other.get, 'a')[0] == data
-    by_hand.check_no_orphans()
+@pytest.mark.parametrize('batches', [True, False])
+@pytest.mark.parametrize('step', [1_000_000, 7_654_321])
+def test_connection_cut_again_and_again_in_a_get(run, far_store, store, step, batches):
+    run.call(store.put, 'a', DATA)
+    far_store._bucket.batches = batches
+    far_store.proxy.cut_after(step)
+    accepted = [far_store.proxy.accepted]
+
+    def progress(done, total):
+        if far_store.proxy.accepted > accepted[-1]:
+            accepted.append(far_store.proxy.accepted)
+            far_store.proxy.cut_after(step)
+
+    got = []
+    meta, err = run.call(far_store.get_stream, 'a', got.append, progress=progress)
+    assert err is None
+    assert len(accepted) > 1
+    assert b''.join(got) == DATA
 
 
-@pytest.mark.parametrize('after', [1, 60, 150])
-def test_cut_and_cancelled_while_away(run, make, server, proxy, told, look, after):
-    line = proxy(server)
-    store, by_hand = make(server, port=line.port, **RECONNECTING)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    callback, calls = told('put')
+def test_connection_cut_at_the_metadata(run, far_store, store, inside):
+    """Nobody knows whether it was stored: it is found out."""
+    for number in range(20):
+        results = []
+        far_store.put('a', f'{number}', lambda *result: results.append(result))  # noqa: B023
+        run.turns(2 + number % 3)
+        far_store.proxy.cut()
+        run.until(lambda: results)  # noqa: B023
+        info, err = results[0]
+        assert err is None
+        data, _, meta = run.call(store.get, 'a')
+        assert (data, meta['seq']) == (f'{number}'.encode(), info['seq'])
+    inside.await_only(meta)
+
+
+def test_the_purge_of_what_was_replaced_survives_a_cut(run, far_store, store, inside):
+    for number in range(10):
+        results = []
+
+        def stored(*result):
+            far_store.proxy.cut()
+            results.append(result)  # noqa: B023
+
+        far_store.put('a', f'{number}' * 200_000, stored)
+        run.until(lambda: results)  # noqa: B023
+        assert results[0][1] is None
+    inside.await_only(results[0][0])
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_random_cuts_among_many_transfers(run, far_store, store, inside, seed):
+    """Puts that race for six names, and gets between them: no object is lost, nothing is left."""
+    random = Random(seed)
+    far_store._bucket.batches = random.random() < 0.6
 
     def cut():
-        line.refusing = True
-        line.cut()
+        far_store.proxy.cut()
+        timer.start(random.random() * 0.1)
 
-    transfer = store.put('a', LARGE, callback, progress=at(after, cut))
-    run.until(lambda: not store._bucket.nats.is_connected())
+    timer = far_store._bucket.nats.port.timer(cut)
+    timer.start(random.random() * 0.1)
+    stored, got = [], []
+
+    def put(name, data):
+        far_store.put(name, data, lambda info, err: stored.append((info, err, data)))
+
+    for number in range(40):
+        size = random.choice([0, 10, 5000, 131072, 300_000, 4_000_000])
+        put(random.choice('abcdef'), DATA[number : number + size])
+        if number % 5 == 0:
+            far_store.get(random.choice('abcdef'), lambda data, err: got.append(err))
+    run.until(lambda: len(stored) == 40 and len(got) == 8, 60)
+    timer.close()
+    assert [err for _, err, _ in stored if err] == [err for err in got if err] == []
+    last = {}
+    for info, _, data in sorted(stored, key=lambda entry: entry[0]['seq']):
+        last[info['name']] = info, data
+    for name, (info, data) in last.items():
+        assert run.call(store.get, name)[:2] == (data, None)
+        assert run.call(store.info, name)[0]['seq'] == info['seq']
+    inside.await_chunks(
+        {info['nuid']: info['chunks'] for info, _ in last.values() if info['chunks']}
+    )
+
+
+@pytest.mark.parametrize('when', [0, 5_000_000])
+def test_cancelled_while_away(run, far_store, inside, when):
+    def leave():
+        far_store.proxy.refusing = True
+        far_store.proxy.cut()
+
+    results = []
+    transfer = far_store.put(
+        'a', DATA, lambda *result: results.append(result), progress=at(when, leave)
+    )
+    run.until(lambda: transfer.bytes_done and not far_store._bucket.nats.is_connected())
     transfer.cancel()
-    run.turns(3)
-    line.refusing = False
-    run.until(lambda: calls)
-    assert isinstance(calls[0][1], Cancelled)
-    assert run.call(store.get, 'a')[0] == OLD
-    by_hand.check_no_orphans()
+    run.turns(5)
+    assert not results
+    far_store.proxy.refusing = False
+    run.until(lambda: results)
+    info, err = results[0]
+    assert info is None
+    assert isinstance(err, Cancelled)
+    assert inside.chunks() == {}
 
 
-@pytest.mark.parametrize('after', [1, 60, 100, 150, 192])
-def test_a_put_that_the_server_does_not_answer(run, make, look, server, proxy, told, after):
-    """When it wakes up again, it stores what it was sent: that must not stay either."""
-    line = proxy(server)
-    store, _ = make(server, port=line.port, timeout=300)
-    other, by_hand = look(server)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    callback, calls = told('put')
-    store.put('a', LARGE, callback, progress=at(after, line.stall))
-    run.until(lambda: calls)
-    # All may have been answered before.
-    assert isinstance(calls[0][1], RequestTimeout) or calls[0][0]['size'] == len(LARGE)
-    assert run.call(other.get, 'a')[0] in (OLD, LARGE)
-    line.flow()
-    assert run.call(store._bucket.nats.flush, timeout=20_000) is None
-    by_hand.check_no_orphans()
-    data, err, _ = run.call(other.get, 'a')
-    assert err is None
-    assert data in (OLD, LARGE)
-
-
-def test_what_the_server_does_not_answer(run, make, server, proxy, told, tmp_path):
-    line = proxy(server)
-    store, _ = make(server, port=line.port, timeout=200)
-    assert run.call(store.put, 'a', LARGE)[1] is None
-    line.stall()
-    for function, *args in every_operation(store, tmp_path):
-        err = run.call(function, *args)[1]
-        assert isinstance(err, RequestTimeout), function
-    line.flow()
-
-
-def test_a_get_that_stops_in_the_midst(run, make, server, proxy, told, tmp_path):
-    line = proxy(server)
-    store, _ = make(server, port=line.port, timeout=300)
-    assert run.call(store.put, 'a', LARGE)[1] is None
-    callback, calls = told('get')
-    store.get('a', callback, into=tmp_path / 'file', progress=at(50, line.stall))
-    run.until(lambda: calls)
-    line.flow()
-    assert isinstance(calls[0][1], RequestTimeout)
-    assert list(tmp_path.iterdir()) == []
-    assert run.call(store.get, 'a')[0] == LARGE
-
-
-# Cancelled, and disconnected, at every stage.
-
-OPERATIONS = {
-    'put large': lambda store, callback: store.put('a', LARGE[: 8 * CHUNK], callback),
-    'put small': lambda store, callback: store.put('a', SMALL, callback),
-    'put empty': lambda store, callback: store.put('a', b'', callback),
-    'put if': lambda store, callback: store.put('a', SMALL, callback, expected_seq=4),
-    'get': lambda store, callback: store.get('a', callback),
-    'stream': lambda store, callback: store.get_stream('a', lambda data: None, callback),
-    'delete': lambda store, callback: store.delete('a', callback),
-    'list': lambda store, callback: store.list(callback),
-    'info': lambda store, callback: store.info('a', callback),
-    'status': lambda store, callback: store.status(callback),
-}
-
-
-@pytest.mark.parametrize('what', OPERATIONS)
-def test_cancelled_at_every_stage(run, make, server, told, what):
-    """Each time one event of the loop later, until it is over before it is cancelled."""
-    store, by_hand = make(server)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    assert run.call(store.list)[1] is None
-    for turns in range(200):
-        callback, calls = told(f'{what}, {turns}')
-        handle = OPERATIONS[what](store, callback)
-        for _ in range(turns):
-            if not calls:
-                run.loop.start(ev.EVRUN_ONCE)
-        over = bool(calls)
-        before = run.call(store.info, 'a')[0] if over else None
-        handle.cancel()
-        run.until(lambda calls=calls: calls)
-        err = calls[0][1]
-        assert err is None or isinstance(err, Cancelled)
-        by_hand.check_no_orphans()
-        if over:
-            assert err is None
-            assert run.call(store.info, 'a')[0] == before
-            break
-        if what == 'put if' or run.call(store.info, 'a')[0] is None:
-            run.call(store.delete_bucket)
-            run.call(store.create_bucket, {})
-            run.call(store.put, 'a', OLD)
-    else:
-        pytest.fail('it never came to its end')
-
-
-@pytest.mark.parametrize('what', OPERATIONS)
-def test_disconnected_at_every_stage(run, connect, make, server, told, what):
-    store, _ = make(server)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    for turns in range(200):
-        js = JetStream(nats=connect(port=server.port))
-        other = ObjectStore(js=js, bucket=store.bucket, chunk_size=CHUNK)
-        callback, calls = told(f'{what}, {turns}')
-        OPERATIONS[what](other, callback)
-        for _ in range(turns):
-            if not calls:
-                run.loop.start(ev.EVRUN_ONCE)
-        over = bool(calls)
-        js.nats.disconnect()
-        run.until(lambda calls=calls: calls)
-        err = calls[0][1]
-        assert err is None or isinstance(err, DisconnectedError) or what == 'put if'
-        if over:
-            break
-    else:
-        pytest.fail('it never came to its end')
-    data, err, _ = run.call(store.get, 'a')
-    assert err is None
-    assert data in (None, OLD, SMALL, b'', LARGE[: 8 * CHUNK])
-
-
-# Readers and writers at the same time.
-
-
-def test_readers_while_it_is_overwritten_and_deleted(run, make, connect, server, told):
-    """What is read is always one version, whole."""
-    store, by_hand = make(server)
-    js = JetStream(nats=connect(port=server.port))
-    reader = ObjectStore(js=js, bucket=store.bucket)
-    versions = [bytes([65 + number]) * (number * CHUNK // 3) for number in range(12)]
-    seen, errors, parts = [], [], []
-    writing = True
-
-    def write(number):
-        nonlocal writing
-        if number == len(versions):
-            writing = False
-        elif number % 4 == 3:
-            store.delete('a', lambda ok, err: (errors.append(err), write(number + 1)))
-        else:
-            data = versions[number]
-            store.put('a', data, lambda info, err: (errors.append(err), write(number + 1)))
-
-    def read(data, err):
-        seen.append(data)
-        errors.append(err)
-        if writing:
-            reader.get('a', read)
-
-    def read_parts(meta, err):
-        whole = b''.join(parts)
-        parts.clear()
-        if err is None:
-            seen.append(whole if meta else None)
-        else:
-            errors.append(None if isinstance(err, ObjectChanged) else err)
-        if writing:
-            reader.get_stream('a', parts.append, read_parts)
-
-    reader.get('a', read)
-    reader.get_stream('a', parts.append, read_parts)
-    write(0)
-    run.until(lambda: not writing)
-    run.call(reader.list)
-    assert [err for err in errors if err is not None] == []
-    assert set(seen) <= {None, *versions}
-    by_hand.check_no_orphans()
-
-
-def test_two_clients_that_race(run, make, connect, server, told):
-    store, by_hand = make(server)
-    js = JetStream(nats=connect(port=server.port))
-    other = ObjectStore(js=js, bucket=store.bucket, chunk_size=CHUNK)
-    calls = []
-    for number in range(10):
-        for writer in (store, other):
-            for data in (SMALL, OLD, bytes([number]) * 2 * CHUNK):
-                callback, results = told('put')
-                calls.append(results)
-                writer.put('a', data, callback)
-        callback, results = told('delete')
-        calls.append(results)
-        other.delete('a', callback)
-    run.until(lambda: all(calls))
-    assert [results[0][1] for results in calls if results[0][1] is not None] == []
-    by_hand.check_no_orphans()
-
-
-# Full buckets.
-
-
-def test_full_bucket(run, make, each_server, told):
-    store, by_hand = make(each_server, bucket_options={'max_bytes': 5 * CHUNK})
-    assert run.call(store.put, 'a', OLD)[1] is None
-    for name, data in (('a', OLD), ('b', OLD), ('b', LARGE), ('a', LARGE[: 2 * CHUNK])):
-        _, err = run.call(store.put, name, data)
-        assert isinstance(err, StorageFullError)
-        by_hand.check_no_orphans()
-        assert run.call(store.get, 'a')[0] == OLD
-    assert run.call(store.get, 'b') == (None, None, None)
-    # To the last byte: not even the metadata of an empty object fits, nor a tombstone.
-    size = CHUNK
-    while size:
-        _, err = run.call(store._bucket.js.js_publish, f'$O.{store.bucket}.C.filler', b'x' * size)
-        size = size if err is None else size // 2
-    for data in (SMALL, b''):
-        _, err = run.call(store.put, 'b', data)
-        assert isinstance(err, StorageFullError)
-    assert run.call(store.delete, 'a') == (True, None)
-    assert run.call(store.get, 'a') == (None, None, None)
-    by_hand.purge('filler')
-    by_hand.check_no_orphans()
-    assert run.call(store.put, 'a', OLD)[1] is None
-
-
-# Refusals.
-
-
-def every_operation(store, tmp_path):
-    return [
-        (store.put, 'b', SMALL), (store.put, 'b', OLD), (store.put, 'b', b''),
-        (store.get, 'a'), (store.get_stream, 'a', lambda data: None), (store.delete, 'a'),
-        (store.list,), (store.info, 'a'), (store.status,), (store.create_bucket, {}),
-        (store.update_bucket, {}), (store.delete_bucket,), (store.seal,),
-        (ObjectStore.buckets, store._bucket.js),
-    ]  # fmt: skip
-
-
-def test_jetstream_off(run, start_server, connect, unique, told, tmp_path):
-    server = start_server(jetstream=False)
-    js = JetStream(nats=connect(port=server.port))
-    store = ObjectStore(js=js, bucket=unique)
-    for function, *args in every_operation(store, tmp_path):
-        err = run.call(function, *args)[1]
-        assert isinstance(err, (NoResponders, JetStreamError)), function
-    watched = []
-    store.watch(lambda meta, err: watched.append(err))
-    run.until(lambda: watched)
-    assert isinstance(watched[0], (NoResponders, JetStreamError))
-
-
-def test_an_account_without_jetstream(run, start_server, connect, unique, told, tmp_path):
-    server = start_server(
-        config={
-            'accounts': {
-                'A': {'jetstream': True, 'users': [{'user': 'a', 'password': 'a'}]},
-                'B': {'users': [{'user': 'b', 'password': 'b'}]},
-            }
-        }
-    )
-    js = JetStream(nats=connect(port=server.port, user='b', password='b'))
-    store = ObjectStore(js=js, bucket=unique)
-    for function, *args in every_operation(store, tmp_path):
-        err = run.call(function, *args)[1]
-        assert isinstance(err, JetStreamError), function
-        assert err.err_code == 10039
-    watched = []
-    store.watch(lambda meta, err: watched.append(err))
-    run.until(lambda: watched)
-    assert isinstance(watched[0], JetStreamError)
-
-
-DENIED = {
-    'chunks': ('$O.*.C.>', {'put large', 'put small'}),
-    'metas': ('$O.*.M.>', {'put large', 'put small', 'put empty', 'delete'}),
-    'purge': ('$JS.API.STREAM.PURGE.>', {'delete'}),
-    'direct get': ('$JS.API.DIRECT.GET.>', {'get', 'stream', 'info', 'put large'}),
-    'leader get': ('$JS.API.STREAM.MSG.GET.>', {'delete'}),
-    'consumers': ('$JS.API.CONSUMER.>', {'list'}),
-    'info': ('$JS.API.STREAM.INFO.>', OPERATIONS.keys() - {'put if', 'list'}),
-}
-
-
-@pytest.mark.parametrize('denied', DENIED)
-def test_permissions(run, start_server, connect, unique, told, denied):
-    subject, refused = DENIED[denied]
-    permissions = {'publish': {'deny': [subject]}}
-    server = start_server(
-        config={
-            'authorization': {
-                'users': [
-                    {'user': 'all', 'password': 'x'},
-                    {'user': 'some', 'password': 'x', 'permissions': permissions},
-                ]
-            }
-        }
-    )
-    owner = JetStream(nats=connect(port=server.port, user='all', password='x'))
-    store = ObjectStore(js=owner, bucket=unique, chunk_size=CHUNK)
-    by_hand = ByHand(run, owner, unique)
-    assert run.call(store.create_bucket, {})[1] is None
-    assert run.call(store.put, 'a', OLD)[1] is None
-    client = connect(port=server.port, user='some', password='x')
-    errors = []
-    client.on_error(errors.append)
-    limited = ObjectStore(js=JetStream(nats=client), bucket=unique, chunk_size=CHUNK, timeout=1000)
-    run.call(limited.status)
-    failed = {}
-    for what, operation in OPERATIONS.items():
-        callback, calls = told(what)
-        operation(limited, callback)
-        run.until(lambda calls=calls: calls)
-        if what != 'put if' and calls[0][1] is not None:
-            failed[what] = calls[0][1]
-        data, err, _ = run.call(store.get, 'a')
-        assert err is None
-        if data is None:
-            run.call(store.put, 'a', OLD)
-    assert {type(err) for err in failed.values()} == {PermissionsError}
-    assert failed.keys() == refused
-    assert all(isinstance(err, PermissionsError) for err in errors)
-    if denied != 'purge':
-        by_hand.check_no_orphans()
-
-
-# Callbacks that raise, in each place.
-
-
-class Oops(Exception):
-    """Of the user's own code."""
-
-
-def oops(*args):
-    raise Oops
-
-
-RAISING = {
-    'put': lambda store: store.put('b', LARGE, oops),
-    'small put': lambda store: store.put('b', SMALL, oops),
-    'put progress': lambda store: store.put('b', OLD, print_nothing, progress=oops),
-    'get': lambda store: store.get('a', oops),
-    'get progress': lambda store: store.get('a', print_nothing, progress=oops),
-    'on_chunk': lambda store: store.get_stream('a', oops, print_nothing),
-    'stream': lambda store: store.get_stream('a', print_nothing, oops),
-    'delete': lambda store: store.delete('a', oops),
-    'list': lambda store: store.list(oops),
-    'info': lambda store: store.info('a', oops),
-    'status': lambda store: store.status(oops),
-    'missing': lambda store: store.get('none', oops),
-    'cancelled': lambda store: store.put('b', LARGE, oops).cancel(),
-    'watch': lambda store: store.watch(oops),
-    'buckets': lambda store: ObjectStore.buckets(store._bucket.js, oops),
-}
-
-
-def print_nothing(*args):
-    pass
-
-
-@pytest.mark.parametrize('what', RAISING)
-def test_a_callback_that_raises(run, make, server, told, expected_errors, what):
-    store, by_hand = make(server)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    raised = []
-    store._bucket.nats.on_exception(raised.append)
-    handle = RAISING[what](store)
-    run.until(lambda: raised)
-    assert {type(exc) for exc in raised} == {Oops}
-    # All goes on.
-    assert run.call(store.put, 'c', OLD)[1] is None
-    assert run.call(store.get, 'c')[0] == OLD
-    if what == 'watch':
-        run.until(lambda: len(raised) == 3)
-        handle.stop()
-    by_hand.check_no_orphans()
-
-
-class Raising:
-    """A binary file whose *number*-th call raises."""
-
-    def __init__(self, number):
-        self._left = number
-
-    def _count(self):
-        self._left -= 1
-        if not self._left:
-            raise Oops('no more')
-
-    def read(self, size):
-        self._count()
-        return b'x' * size
-
-    def write(self, data):
-        self._count()
-        return len(data)
-
-
-@pytest.mark.parametrize('number', [1, 2, 5])
-@pytest.mark.parametrize('kind', ['file', 'iterable'])
-def test_a_source_that_raises(run, make, server, told, number, kind):
-    store, by_hand = make(server)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    file = Raising(number)
-    source = file if kind == 'file' else iter(lambda: file.read(CHUNK), None)
-    _, err = run.call(store.put, 'a', source)
-    assert isinstance(err, ObjectStoreError)
-    assert isinstance(err.__cause__, Oops)
-    assert run.call(store.get, 'a')[0] == OLD
-    by_hand.check_no_orphans()
-
-
-@pytest.mark.parametrize('number', [1, 2, 3])
-def test_a_file_that_raises(run, make, server, told, number):
-    store, _ = make(server)
-    assert run.call(store.put, 'a', OLD)[1] is None
-    data, err, _ = run.call(store.get, 'a', into=Raising(number))
-    assert data is None
-    assert isinstance(err, NatsError)
-    assert isinstance(err.__cause__, Oops)
-    assert run.call(store.get, 'a')[0] == OLD
-
-
-def test_an_exit_in_a_callback_leaves_the_loop(run, make, server, told):
-    """And when the loop is run again, all goes on where it was."""
-    store, by_hand = make(server)
-    callback, calls = told('put')
+def test_time_away_does_not_count(run, proxy, server, connect, store):
+    between = proxy(server)
+    nats = connect(port=between.port, **RECONNECT)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket, timeout=300)
 
     def leave():
-        raise KeyboardInterrupt
+        between.refusing = True
+        between.cut()
 
-    store.put('a', LARGE, callback, progress=at(5, leave))
-    with pytest.raises(KeyboardInterrupt):
-        run.until(lambda: calls)
-    run.until(lambda: calls)
-    assert calls[0][1] is None
-    assert run.call(store.get, 'a')[0] == LARGE
-    by_hand.check_no_orphans()
+    results = []
+    far.put('a', DATA, lambda *result: results.append(result), progress=at(5_000_000, leave))
+    run.until(lambda: not nats.is_connected())
+    timer = nats.port.timer(run.done)
+    timer.start(1.0)
+    run()
+    assert not results
+    between.refusing = False
+    run.until(lambda: results)
+    assert results[0][1] is None
+    assert run.call(store.get, 'a')[0] == DATA
+
+
+def test_a_put_that_begins_before_the_connection_stands(run, proxy, server, connect, store):
+    between = proxy(server)
+    between.refusing = True
+    nats = connect(port=between.port, **RECONNECT)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket)
+    results = []
+    far.put('a', b'x', lambda *result: results.append(result))
+    far.get('a', lambda *result: results.append(result))
+    far.list(lambda *result: results.append(result))
+    run.turns(5)
+    assert not results
+    between.refusing = False
+    run.until(lambda: len(results) == 3)
+    assert all(result[1] is None for result in results)
+
+
+# Networks that stall.
+
+
+def test_a_stalled_put_ends_in_time_and_leaves_nothing(run, proxy, server, connect, store, inside):
+    between = proxy(server)
+    nats = connect(port=between.port, **RECONNECT)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket, timeout=300)
+    results = []
+    far.put(
+        'a', DATA, lambda *result: results.append(result), progress=at(5_000_000, between.stall)
+    )
+    run.until(lambda: results)
+    info, err = results[0]
+    assert info is None
+    assert isinstance(err, RequestTimeout)
+    between.flow()
+    # What was on its way still arrives, and so does the purge behind it.
+    inside.await_chunks({})
+
+
+@pytest.mark.parametrize('batches', [True, False])
+def test_a_stalled_get_ends_in_time(run, proxy, server, connect, store, tmp_path, batches):
+    run.call(store.put, 'a', DATA)
+    between = proxy(server)
+    nats = connect(port=between.port, **RECONNECT)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket, timeout=300)
+    far._bucket.batches = batches
+    progress = at(5_000_000, between.stall)
+    data, err, _ = run.call(far.get, 'a', into=tmp_path / 'out', progress=progress)
+    assert data is None
+    assert isinstance(err, RequestTimeout)
+    assert os.listdir(tmp_path) == []
+    between.flow()
+
+
+def test_a_short_stall_changes_nothing(run, far_store, store):
+    between = far_store.proxy
+
+    def stall():
+        between.stall()
+        timer = far_store._bucket.nats.port.timer(between.flow)
+        timer.start(0.3)
+        timers.append(timer)
+
+    timers = []
+    assert run.call(far_store.put, 'a', DATA, progress=at(5_000_000, stall))[1] is None
+    assert run.call(far_store.get, 'a', progress=at(5_000_000, stall))[0] == DATA
+
+
+# Accounts.
+
+
+def test_jetstream_off(run, start_server, connect):
+    server = start_server(jetstream=False)
+    store = ObjectStore(js=JetStream(nats=connect(port=server.port)), bucket='b')
+    for function, *args in (
+        (store.create_bucket, {}),
+        (store.put, 'a', b'x'),
+        (store.get, 'a'),
+        (store.info, 'a'),
+        (store.delete, 'a'),
+        (store.list,),
+        (store.status,),
+    ):
+        result, err, *_ = run.call(function, *args)
+        assert result is None
+        assert isinstance(err, NoResponders | JetStreamError)
+
+
+ACCOUNTS = """
+accounts {
+  plain: { users: [{user: plain, password: p}] }
+  full: {
+    jetstream: enabled
+    users: [
+      {user: full, password: p}
+      {user: reader, password: p, permissions: {publish: {deny: ["$O.>", "$JS.API.STREAM.PURGE.>"]}}}
+    ]
+  }
+}
+"""
+
+
+@pytest.fixture
+def accounts(start_server):
+    return start_server(config=ACCOUNTS)
+
+
+def test_an_account_without_jetstream(run, accounts, connect):
+    nats = connect(port=accounts.port, user='plain', password='p')
+    store = ObjectStore(js=JetStream(nats=nats), bucket='b')
+    for function, *args in ((store.create_bucket, {}), (store.put, 'a', b'x'), (store.list,)):
+        result, err = run.call(function, *args)
+        assert result is None
+        assert isinstance(err, JetStreamError)
+
+
+@pytest.mark.parametrize('data', [b'x', DATA])
+def test_without_permission_to_write(run, accounts, connect, data):
+    full = JetStream(nats=connect(port=accounts.port, user='full', password='p'))
+    store = ObjectStore(js=full, bucket='b')
+    run.call(store.create_bucket, {})
+    run.call(store.put, 'kept', b'x')
+    nats = connect(port=accounts.port, user='reader', password='p')
+    reader = ObjectStore(js=JetStream(nats=nats), bucket='b', timeout=300)
+    assert run.call(reader.get, 'kept')[0] == b'x'
+    info, err = run.call(reader.put, 'a', data)
+    assert info is None
+    assert isinstance(err, PermissionsError)
+    ok, err = run.call(reader.delete, 'kept')
+    assert ok is None
+    assert isinstance(err, PermissionsError)
+    assert run.call(store.get, 'kept')[0] == b'x'
+
+
+# Callbacks that raise, everywhere.
+
+
+def test_callbacks_that_raise(run, store, expected_errors):
+    calls = []
+
+    def raising(*_):
+        calls.append(1)
+        raise RuntimeError('mine')
+
+    def count():
+        return len(calls)
+
+    store.put('a', DATA[:300_000], raising, progress=raising)
+    run.until(lambda: count() == 4)
+    store.get('a', raising, progress=raising)
+    run.until(lambda: count() == 8)
+    store.get_stream('a', raising, raising)
+    run.until(lambda: count() == 12)
+    for function, *args in ((store.info, 'a'), (store.list,), (store.status,), (store.delete, 'a')):
+        before = count()
+        function(*args, raising)
+        run.until(lambda: count() == before + 1)  # noqa: B023
+    writer = store.put_stream('b', raising)
+    writer.write(b'x')
+    writer.end()
+    run.until(lambda: count() == 17)
+    assert run.call(store.get, 'b')[0] == b'x'
