@@ -47,11 +47,13 @@ from .errors import (
 )
 from .headers import Headers
 from .jetstream import JetStream
+from .kv import KV
 from .nats import Nats
 from .objectstore import ObjectStore
 from .wire import implementation as wire_implementation
 
 __all__ = [
+    'KV',
     'AuthenticationError',
     'BucketExistsError',
     'BucketNotFoundError',

@@ -231,7 +231,7 @@ class Cancelled(NatsError):
     text = 'cancelled'
 
 
-class CodecError(NatsError):
+class CodecError(NatsError, ValueError):
     """A value could not be encoded, or bytes could not be decoded."""
 
 

@@ -56,7 +56,8 @@ MAY_IMPORT = {
     + ' address calls gathering link loop options pausing settings threads timeouts wire',
     # on top of it
     'jetstream': LEAVES + ' calls loop nats timeouts wire',
-    'kv': LEAVES + ' calls jetstream',
+    'codec': 'errors',
+    'kv': LEAVES + ' calls codec jetstream',
     'objectstore': LEAVES + ' calls jetstream loop nats',
     'gevent': LEAVES + ' ev loop',
     'server': 'errors',

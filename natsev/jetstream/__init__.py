@@ -5,13 +5,16 @@ Mirrors EV::Nats::JetStream. https://docs.nats.io/nats-concepts/jetstream
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..subjects import check_subject
 from .api import Api
+from .atomic import AtomicBatch
 from .consumers import Consumers
 from .consumption import Consumption
 from .direct import Direct
+from .fast import FastBatch
 from .message import Message
 from .publish import Publisher, Publishing
 from .reading import Reading
@@ -63,9 +66,32 @@ class JetStream(Streams, Consumers, Publishing, Direct, Reading):
     def __repr__(self) -> str:
         return f'<JetStream {self.prefix}>'
 
+    def atomic_batch(self, stream: str | None = None) -> AtomicBatch:
+        """Return a batch of messages that are stored together or not at all (ADR-50, server 2.12).
+
+        Args:
+            stream: the stream, which must have ``allow_atomic``; None: whichever takes the first
+                message's subject.
+        """
+        return AtomicBatch(self, stream)
+
+    def fast_batch(
+        self, stream: str, flow: int = 100, on_drain: Callable[[], Any] | None = None
+    ) -> FastBatch:
+        """Return a batch of messages that are stored as fast as the stream takes them (ADR-50).
+
+        With few acknowledgements; not atomic: when it fails, what came before the failure stays.
+
+        Args:
+            stream: the stream, which must have ``allow_batched`` (server 2.14).
+            flow: at most so many messages per acknowledgement.
+            on_drain: called without arguments when there is room again after ``add`` said False.
+        """
+        return FastBatch(self, stream, flow, on_drain)
+
     def with_timeout(self, timeout: float) -> JetStream:
         """Return the same with another timeout in ms."""
         return JetStream(nats=self.nats, prefix=self.prefix, timeout=timeout)
 
 
-__all__ = ['Consumption', 'JetStream', 'Message', 'Publisher']
+__all__ = ['AtomicBatch', 'Consumption', 'FastBatch', 'JetStream', 'Message', 'Publisher']

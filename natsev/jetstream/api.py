@@ -141,18 +141,22 @@ def to_json(body: Mapping[str, Any]) -> bytes:
 
 def parse_reply(payload: bytes | None, headers: Headers | None) -> Reply | NatsError:
     """Return what JetStream replied, or the error in it. Never raises."""
+    reply = parse_object(payload, headers)
+    if isinstance(reply, NatsError) or reply.get('error') is None:
+        return reply
+    error = reply['error']
+    return jetstream_error(error) if isinstance(error, dict) else malformed()
+
+
+def parse_object(payload: bytes | None, headers: Headers | None) -> Reply | NatsError:
+    """Return the JSON object that was replied, or the error of a status. Never raises."""
     if not payload and headers is not None and headers.status is not None:
         return status_error(headers)
     try:
         reply = json.loads(payload or b'')
     except (ValueError, RecursionError):  # not JSON, not UTF-8, or nested without end
         return malformed()
-    if not isinstance(reply, dict):
-        return malformed()
-    error = reply.get('error')
-    if error is None:
-        return reply
-    return jetstream_error(error) if isinstance(error, dict) else malformed()
+    return reply if isinstance(reply, dict) else malformed()
 
 
 def malformed() -> JetStreamError:

@@ -11,6 +11,7 @@ from ..calls import Call, Handle
 from ..errors import JetStreamError, MaxPayloadError, NatsError, NoResponders
 from ..headers import Headers, encode_headers
 from ..subjects import check_subject
+from ..wire import parse_puback
 from . import check
 from .api import Api, Then, parse_reply
 from .later import Later
@@ -68,7 +69,7 @@ def with_options(
         return headers
     if headers is None:
         return ours
-    return [*_pairs(headers), *ours]
+    return [*header_pairs(headers), *ours]
 
 
 def _ttl(value: Any) -> str:
@@ -78,12 +79,26 @@ def _ttl(value: Any) -> str:
     return f'{check.number(value, "ttl", 1000)}ms'
 
 
-def _pairs(headers: HeadersOut) -> Iterable[tuple[str, Any]]:
+def header_pairs(headers: HeadersOut | None) -> Iterable[tuple[str, Any]]:
+    """Return *headers*, in whichever form they are, as pairs."""
+    if headers is None:
+        return ()
     if isinstance(headers, (bytes, bytearray, memoryview)):
         headers = Headers(bytes(headers))
     if isinstance(headers, Headers):
         return headers.pairs()
     return headers.items() if isinstance(headers, Mapping) else headers
+
+
+def check_message(nats: Nats, subject: str, headers: Any, payload: bytes | str) -> None:
+    """Raise what is wrong with a message that is to be sent later."""
+    check_subject(subject)
+    if not isinstance(payload, (bytes, str)):
+        raise TypeError(f'payload must be bytes-like or str, not {type(payload).__name__}')
+    size = len(encode_headers(headers)) if headers else 0
+    size += len(payload.encode() if isinstance(payload, str) else payload)
+    if size > nats.max_payload():
+        raise MaxPayloadError(size, nats.max_payload())
 
 
 class Publishing:
@@ -146,12 +161,26 @@ class Publishing:
             'ttl': ttl,
             **more,
         }
-        nats = self._api.nats
-        call = nats.call(cb if cb is not None else self._unwatched)
-        publication = self._publication(subject, payload, headers, options, timeout, call.end)
-        call.child = publication
-        publication.send()
+        call = self._api.nats.call(cb if cb is not None else self._unwatched)
+        call.child = self.publication(subject, payload, headers, options, call.end, timeout)
         return call
+
+    def publication(
+        self,
+        subject: str,
+        payload: Payload,
+        headers: HeadersOut | None,
+        options: Mapping[str, Any],
+        then: Then,
+        timeout: float | None = None,
+    ) -> Publication:
+        """Publish as a step of a larger call: ``then(ack, err)`` is called once, unless cancelled.
+
+        See ``js_publish`` for the rest.
+        """
+        publication = self._publication(subject, payload, headers, options, timeout, then)
+        publication.send()
+        return publication
 
     def _publication(
         self,
@@ -201,7 +230,7 @@ class Publication:
         self._nats = nats
         self._subject = subject
         # It may be sent later, or again: what its owner can change must be copied.
-        self._payload = payload if isinstance(payload, (bytes, str)) else bytes(payload)
+        self._payload = bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
         self._headers = headers
         self._timeout = timeout
         self._then = then
@@ -219,11 +248,7 @@ class Publication:
 
     def check(self) -> None:
         """Raise what is wrong with it, as far as that is known before it is sent."""
-        check_subject(self._subject)
-        size = len(encode_headers(self._headers)) if self._headers else 0
-        size += len(self._payload.encode() if isinstance(self._payload, str) else self._payload)
-        if size > self._nats.max_payload():
-            raise MaxPayloadError(size, self._nats.max_payload())
+        check_message(self._nats, self._subject, self._headers, self._payload)
 
     def fail(self, err: NatsError) -> None:
         """End it with *err*, unless it was cancelled."""
@@ -268,6 +293,12 @@ def _nobody(ack: Any, err: NatsError | None) -> None:
 
 def parse_ack(payload: bytes | None, headers: Headers | None) -> dict[str, Any] | NatsError:
     """Return the publish acknowledgement in a reply, or the error in it. Never raises."""
+    plain = parse_puback(payload) if payload else None
+    if plain is not None:
+        stream, seq, duplicate = plain
+        if duplicate:
+            return {'stream': stream, 'seq': seq, 'duplicate': True}
+        return {'stream': stream, 'seq': seq}
     ack = parse_reply(payload, headers)
     if isinstance(ack, dict) and not isinstance(ack.get('stream'), str):
         return JetStreamError(0, 0, 'the reply is not an acknowledgement of JetStream')

@@ -1,8 +1,13 @@
 """Pulling without end: a window of messages is kept requested from a consumer (ADR-37).
 
-The server ends requests in many ways; what counts is how many messages and bytes are requested and
-not here yet. When either falls to the threshold, the window is filled up again. Each start takes a
-new inbox, so that nothing requested before can be counted.
+The server ends requests in many ways; what counts is how many messages are requested and not here
+yet. When they fall to the threshold, the window is filled up again. Each start takes a new inbox,
+so that nothing requested before can be counted.
+
+How many bytes are under way is bounded by requesting fewer messages when they are large. A
+``max_bytes`` in each request would be exact, but a server that ends a request for its bytes loses
+the message that did not fit when the consumer delivers the last of each subject (2.10 to 2.15): it
+is used only where the user asks for it.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import ConsumptionEnded, DisconnectedError, NatsError, RequestTimeout
+from ..errors import ConsumptionEnded, NatsError, RequestTimeout
 from ..headers import Headers
 from .api import Api, to_json
 from .status import Kind, error_of, kind_of
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
 
 # Far below the 64 MiB at which a server closes the connection of a client that is too slow.
 _WINDOW_BYTES = 8 * 1024 * 1024
+# Requested before the size of any message is known; none is larger than 1 MiB on most servers.
+_FIRST_BATCH = 32
 _MISSED_HEARTBEATS = 2
 # Seconds in which a server says something when it need not wait; two of them, see above.
 _PROMPT = 1.5
@@ -31,8 +38,9 @@ class Window:
     """How much to keep requested.
 
     Attributes:
-        batch: messages.
-        max_bytes: bytes; None: 8 MiB, or more where single messages may be larger.
+        batch: messages, at most.
+        max_bytes: bytes, exactly; None: about 8 MiB.
+        small: messages are known to be small.
         expires: ns for which one request stands.
         idle_heartbeat: ns between the signs of life of an idle server.
         threshold: fill the window up when this share of it is left.
@@ -41,6 +49,7 @@ class Window:
 
     batch: int = 500
     max_bytes: int | None = None
+    small: bool = False
     expires: int = 30_000_000_000
     idle_heartbeat: int = 5_000_000_000
     threshold: float = 0.5
@@ -73,14 +82,15 @@ class Pull:
         self._nats: Nats = api.nats
         self._window = window
         self._owner = owner
-        self._max_bytes = window.max_bytes or max(_WINDOW_BYTES, 2 * api.nats.max_payload())
+        self._batch = window.batch if window.small else min(window.batch, _FIRST_BATCH)
         self._subject = ''
         self._inbox = ''
         self._sid: int | None = None
         self._no_wait = False
         self._paused = False
         self._messages = 0  # requested, and not here yet
-        self._bytes = 0
+        self._bytes = 0  # the same, where max_bytes was asked for
+        self._came = self._size = 0  # messages since the window was filled, and their bytes
         self._heard = False
         self._silent = 0
         self._pin: str | None = None
@@ -94,13 +104,14 @@ class Pull:
     def limit(self, config: Mapping[str, Any]) -> bool:
         """Keep within the limits of a consumer's *config*; False: it was within them before."""
         window = self._window
-        before = window.batch, self._max_bytes, window.expires
+        before = window.batch, window.max_bytes, window.expires
         window.batch = min(window.batch, config.get('max_batch') or window.batch)
         window.expires = min(window.expires, config.get('max_expires') or window.expires)
         window.idle_heartbeat = min(window.idle_heartbeat, window.expires // 2)
-        if config.get('max_bytes'):
-            self._max_bytes = window.max_bytes = min(self._max_bytes, config['max_bytes'])
-        return before != (window.batch, self._max_bytes, window.expires)
+        if window.max_bytes is not None:
+            window.max_bytes = min(window.max_bytes, config.get('max_bytes') or window.max_bytes)
+        self._batch = min(self._batch, window.batch)
+        return before != (window.batch, window.max_bytes, window.expires)
 
     def start(self, target: str, no_wait: bool = False) -> None:
         """Pull from *target*, ``<stream>.<consumer>``.
@@ -114,8 +125,9 @@ class Pull:
         self._inbox = self._nats.new_inbox()
         try:
             self._sid = self._nats.subscribe(self._inbox, self._on_message)
-        except DisconnectedError:
-            return  # being closed: the owner is told next
+        except NatsError as err:  # the client is being closed
+            self._trouble(Kind.BUSY, err)
+            return
         self._no_wait = no_wait
         self._heard = False
         self._silent = 0
@@ -167,27 +179,38 @@ class Pull:
         self._pin = None
 
     def _fill(self) -> None:
+        """Request what is missing from the window."""
         if self._paused:
             return
-        batch, size = self._window.batch - self._messages, self._max_bytes - self._bytes
-        request = {'batch': batch, 'max_bytes': size, **self._window.group}
+        window = self._window
+        if self._came and window.max_bytes is None:
+            self._batch = max(1, min(window.batch, _WINDOW_BYTES * self._came // self._size))
+            self._came = self._size = 0
+        batch = self._batch - self._messages
+        if batch <= 0:
+            return
+        request = {'batch': batch, **window.group}
+        if window.max_bytes is not None:
+            request['max_bytes'] = window.max_bytes - self._bytes
+            self._bytes = window.max_bytes
         if self._no_wait:
             request['no_wait'] = True
         else:
-            request['expires'] = self._window.expires
-            request['idle_heartbeat'] = self._window.idle_heartbeat
+            request['expires'] = window.expires
+            request['idle_heartbeat'] = window.idle_heartbeat
         if self._pin is not None:
             request['id'] = self._pin
         self._messages += batch
-        self._bytes += size
         try:
             self._nats.publish(self._subject, to_json(request), self._inbox)
         except NatsError as err:
             self._trouble(Kind.BUSY, err)
 
     def _fill_at_threshold(self) -> None:
-        share = self._window.threshold
-        if self._messages <= self._window.batch * share or self._bytes <= self._max_bytes * share:
+        window = self._window
+        if self._messages <= self._batch * window.threshold or (
+            window.max_bytes is not None and self._bytes <= window.max_bytes * window.threshold
+        ):
             self._fill()
 
     def _trouble(self, kind: Kind, err: NatsError) -> None:
@@ -212,13 +235,15 @@ class Pull:
             if headers is not None and headers.status is not None:
                 self._on_status(headers)
             return
-        self._messages -= 1
-        # As the server counts.
-        self._bytes -= len(payload) + len(subject) + len(reply)
+        size = len(payload) + len(subject) + len(reply)  # as the server counts
         if headers is not None:
-            self._bytes -= len(headers.raw)
+            size += len(headers.raw)
             if self._window.group:
                 self._pin = headers.get('Nats-Pin-Id', self._pin)
+        self._messages -= 1
+        self._bytes -= size
+        self._came += 1
+        self._size += size
         self._fill_at_threshold()
         self._owner.on_message(subject, payload, reply, headers)
 
@@ -242,16 +267,9 @@ class Pull:
         else:
             self._messages = max(0, self._messages - int(messages))
             self._bytes = max(0, self._bytes - int(size))
-            if int(size) >= self._max_bytes and headers.status == 409:
-                self._on_large_message()
+            most = self._window.max_bytes
+            if headers.status == 409 and most is not None and int(size) >= most:
+                text = f'a message is larger than max_bytes {most}'
+                self._trouble(Kind.FATAL, ConsumptionEnded(text))
                 return
         self._fill_at_threshold()
-
-    def _on_large_message(self) -> None:
-        """The next message alone is larger than all that was requested."""
-        if self._window.max_bytes is None:
-            self._max_bytes *= 2
-            self._fill()
-        else:
-            text = f'a message is larger than max_bytes {self._window.max_bytes}'
-            self._trouble(Kind.FATAL, ConsumptionEnded(text))

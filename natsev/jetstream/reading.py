@@ -18,9 +18,10 @@ from .pull import Window
 
 AnyCallback = Callable[..., Any]
 
-_WINDOW_OPTIONS = ('batch', 'max_bytes', 'expires', 'idle_heartbeat', 'threshold')
+_WINDOW_OPTIONS = ('batch', 'expires', 'idle_heartbeat', 'threshold')
 _DELIVER_OPTIONS = ('deliver_policy', 'opt_start_seq', 'opt_start_time', 'headers_only')
 # With larger ones a client in trouble would notice too late.
+_MOST_MESSAGES = 1_000_000
 _MOST_EXPIRES = 24 * 3600 * 1_000_000_000
 
 
@@ -84,12 +85,12 @@ class Reading:
                 up to you.
             on_end: called once as ``on_end(err)``: with None after ``stop()``, else with the
                 reason. Without it the reason goes to the client's ``on_error``.
-            **opts: ``batch``: messages to keep requested (default 500); ``max_bytes``: bytes to
-                keep requested (default 8 MiB, or twice the server's maximum payload);
-                ``threshold``: the share of them at which more are requested (default 0.5);
-                ``expires``: ns for which one request stands (default 30 s); ``idle_heartbeat``: ns
-                between the server's signs of life (default 5 s). Of priority groups (ADR-42):
-                ``group``, ``min_pending``, ``min_ack_pending``, ``priority``.
+            **opts: ``batch``: messages to keep requested (default 500, fewer when they are large);
+                ``max_bytes``: bytes to keep requested, instead; ``threshold``: the share of them at
+                which more are requested (default 0.5); ``expires``: ns for which one request
+                stands (default 30 s); ``idle_heartbeat``: ns between the server's signs of life
+                (default 5 s). Of priority groups (ADR-42): ``group``, ``min_pending``,
+                ``min_ack_pending``, ``priority``.
 
         Errors (to ``on_end``):
             ConsumerNotFoundError, StreamNotFoundError: also when it is deleted meanwhile.
@@ -100,7 +101,7 @@ class Reading:
             TypeError, ValueError: an unknown option, or a value that cannot be.
         """
         target = f'{check_stream(stream)}.{check_consumer(consumer)}'
-        known = _WINDOW_OPTIONS + GROUP_OPTIONS
+        known = ('max_bytes', *_WINDOW_OPTIONS, *GROUP_OPTIONS)
         window = _window(check.options(opts, known, 'consume'), Window())
         return Consume(self._api, target, window, on_message, on_end)
 
@@ -131,8 +132,8 @@ class Reading:
             **opts: ``deliver_policy``: ``'all'`` (default), ``'last'``, ``'new'``,
                 ``'last_per_subject'``, ``'by_start_sequence'`` with ``opt_start_seq``, or
                 ``'by_start_time'`` with ``opt_start_time`` (these two policies may be left out);
-                ``headers_only``: without payloads; ``batch``, ``max_bytes``, ``threshold``,
-                ``expires``, ``idle_heartbeat``: as for ``consume`` (``batch`` is 2000 here).
+                ``headers_only``: without payloads; ``batch``, ``threshold``, ``expires``,
+                ``idle_heartbeat``: as for ``consume`` (``batch`` is 2000 here).
 
         Errors (to ``on_end``):
             StreamNotFoundError: also when it is deleted meanwhile.
@@ -158,7 +159,7 @@ class Reading:
             config['filter_subject'] = checked[0]
         elif checked:
             config['filter_subjects'] = checked
-        window = _window(given, Window(batch=2000))
+        window = _window(given, Window(batch=2000, small=bool(given.get('headers_only'))))
         return Ordered(self._api, stream, config, window, on_message, on_caught_up, on_end)
 
 
@@ -168,6 +169,8 @@ def _window(given: dict[str, Any], window: Window) -> Window:
         window.batch = check.number(given['batch'], 'batch', 1)
     if 'max_bytes' in given:
         window.max_bytes = check.number(given['max_bytes'], 'max_bytes', 1)
+        window.batch = given.get('batch', _MOST_MESSAGES)
+        window.small = True  # it is the bytes that count
     if 'expires' in given:
         window.expires = check.number(given['expires'], 'expires', 1_000_000_000)
         window.expires = min(window.expires, _MOST_EXPIRES)

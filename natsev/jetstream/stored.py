@@ -55,16 +55,17 @@ def from_direct(payload: bytes, headers: Headers | None) -> StoredMessage | Nats
         return malformed()
     if is_status(payload, headers):
         return direct_error(headers)
+    last = dict(headers.pairs())
     try:
-        return StoredMessage(
-            stream=headers.last('Nats-Stream') or '',
-            subject=headers.last('Nats-Subject') or '',
-            seq=int(headers.last('Nats-Sequence') or ''),
-            time=parse_time(headers.last('Nats-Time-Stamp') or ''),
-            headers=headers,
-            payload=payload,
-        )
-    except ValueError:
+        return {
+            'stream': last['Nats-Stream'],
+            'subject': last['Nats-Subject'],
+            'seq': int(last['Nats-Sequence']),
+            'time': parse_time(last['Nats-Time-Stamp']),
+            'headers': headers,
+            'payload': payload,
+        }
+    except (KeyError, ValueError):
         return malformed()
 
 

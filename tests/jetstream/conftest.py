@@ -12,7 +12,7 @@ from natsev import JetStream
 
 @pytest.fixture
 def make_stream(run: Any, unique: str) -> Callable[..., str]:
-    """``make_stream(js, **config)``: a stream on ``<name>.>``, which allows direct gets; its name."""
+    """``make_stream(js, **config)``: a stream on ``<name>.>`` with direct gets; its name."""
 
     def make_stream(js: JetStream, **config: Any) -> str:
         config = {

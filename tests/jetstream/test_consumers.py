@@ -113,7 +113,7 @@ def test_unpin(run, js, stream, fill):
     messages, err = run.call(js.fetch, stream, 'C', {'group': 'jobs'})
     assert err is None
     pin = messages[0].headers['Nats-Pin-Id']
-    reply, err = run.call(js.consumer_unpin, stream, 'C', 'jobs')
+    _reply, err = run.call(js.consumer_unpin, stream, 'C', 'jobs')
     assert err is None
     # The old id is refused, and a request without one is pinned anew.
     messages, err = run.call(js.fetch, stream, 'C', {'group': 'jobs'})

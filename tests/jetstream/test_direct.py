@@ -210,7 +210,7 @@ def test_wrong_arguments_raise(js):
 
 
 @pytest.mark.parametrize(
-    ('text', 'moment'),
+    'text,moment',
     [
         ('2026-01-02T03:04:05Z', (2026, 1, 2, 3, 4, 5, 0)),
         ('2026-01-02T03:04:05.1Z', (2026, 1, 2, 3, 4, 5, 100_000)),
@@ -225,7 +225,7 @@ def test_times(text, moment):
 
 @pytest.mark.parametrize('text', ['', 'now', '2026-01-02', '2026-13-02T03:04:05Z'])
 def test_no_times(text):
-    with pytest.raises(ValueError, match='.'):
+    with pytest.raises(ValueError, match=r'.'):
         parse_time(text)
 
 

@@ -134,7 +134,7 @@ def test_one_that_takes_none(js):
 
 
 @pytest.mark.parametrize(
-    ('reply', 'found'),
+    'reply,found',
     [
         ('$JS.ACK.S.C.1.2.3.4000.5', ('', 'S', 'C', 1, 2, 3, 4000, 5)),
         ('$JS.ACK.hub.HASH.S.C.1.2.3.4000.5', ('hub', 'S', 'C', 1, 2, 3, 4000, 5)),

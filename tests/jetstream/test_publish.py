@@ -145,7 +145,7 @@ def test_without_callback_an_error_is_reported(run, js, stream, unique):
 
 def test_per_message_ttl(run, js, make_stream):
     stream = make_stream(js, allow_msg_ttl=True)
-    ack, err = run.call(js.js_publish, f'{stream}.a', b'', ttl=1500)
+    _ack, err = run.call(js.js_publish, f'{stream}.a', b'', ttl=1500)
     assert err is None
     run.call(js.js_publish, f'{stream}.b', b'', ttl='never')
     messages, err = run.call(js.direct_get, stream, {'batch': 2})
@@ -165,7 +165,7 @@ def test_schedules(run, js, make_stream):
     stream = make_stream(js, allow_msg_schedules=True, allow_msg_ttl=True)
     got = []
     js.ordered(stream, got.append, filter_subjects=f'{stream}.target')
-    ack, err = run.call(
+    _ack, err = run.call(
         js.js_publish,
         f'{stream}.schedule',
         b'later',
@@ -268,7 +268,7 @@ class TestPublisher:
         for _ in range(5):
             publisher.publish(f'{stream}.a', b'', lambda ack, err: ends.append(err))
         js.nats.disconnect()
-        totals, err = run.call(publisher.done)
+        totals, _err = run.call(publisher.done)
         assert totals['published'] + totals['failed'] == 5
         assert all(err is None or isinstance(err, DisconnectedError) for err in ends)
 
