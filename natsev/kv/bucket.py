@@ -184,7 +184,12 @@ def status_of(info: Mapping[str, Any]) -> Status:
         'replicas': config.get('num_replicas', 1),
         'storage': config.get('storage', 'file'),
         'compressed': config.get('compression', 'none') != 'none',
-        'metadata': config.get('metadata') or {},
+        # What the server adds of its own is no part of what the user gave.
+        'metadata': {
+            name: text
+            for name, text in (config.get('metadata') or {}).items()
+            if not name.startswith('_nats.')
+        },
         'mirror': mirror[len(STREAM_PREFIX) :] if mirror else None,
         'stream': stream,
         'backing_store': 'JetStream',
