@@ -1,5 +1,4 @@
-"""The whole of it on every version of the server, on both storages, with and without direct
-gets."""
+"""All of it on every version of the server, on both storages, with direct gets and without."""
 
 from __future__ import annotations
 
