@@ -291,7 +291,6 @@ class Ordered:
                 self._message,
                 filter_subjects=self._subject,
                 opt_start_seq=self._last_seq + 1,
-                max_bytes=2 * _BATCH,
                 on_caught_up=self._reader.short,
                 on_end=self._ended,
             )
