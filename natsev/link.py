@@ -62,6 +62,9 @@ class Client(Protocol):
     def report(self, err: NatsError) -> None:
         """Hand *err* to ``on_error``, or log it."""
 
+    def link_error(self, err: ServerError) -> None:
+        """The server complained, and the connection goes on."""
+
     def link_lost(self, requests: list[Request], err: NatsError) -> None:
         """*requests* will not be answered any more."""
 
@@ -208,7 +211,7 @@ class Link:
 
     def connection_error(self, err: ServerError) -> None:
         self._reported = err
-        self._client.report(err)
+        self._client.link_error(err)
 
     def connection_pong(self) -> None:
         if self._pings:

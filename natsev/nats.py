@@ -22,7 +22,9 @@ from .errors import (
     ForkedError,
     MaxPayloadError,
     NatsError,
+    PermissionsError,
     RequestTimeout,
+    ServerError,
 )
 from .gathering import Gathering, Sentinel
 from .headers import Headers
@@ -60,10 +62,11 @@ class Listener(Protocol):
 class PendingRequest(Request):
     """A request that waits for its reply; ``cancel()`` gives it up."""
 
-    __slots__ = ('_nats',)
+    __slots__ = ('_nats', 'subject')
 
-    def __init__(self, nats: Nats, callback: AnyCallback, nargs: int) -> None:
+    def __init__(self, nats: Nats, subject: str, callback: AnyCallback, nargs: int) -> None:
         super().__init__(callback, nargs)
+        self.subject = subject
         self._nats = nats
 
     def cancel(self) -> None:
@@ -368,13 +371,14 @@ class Nats(Settings):
 
         Errors:
             RequestTimeout, NoResponders, DisconnectedError, BufferFullError, Cancelled.
+            PermissionsError: we may not publish to *subject*.
 
         Returns:
             A handle with ``cancel()``.
         """
         if timeout is not None:
             _check_timeout(timeout)
-        request = PendingRequest(self, cb, arity(cb, 3))
+        request = PendingRequest(self, subject, cb, arity(cb, 3))
         try:
             self._wire.request(request, subject, payload, headers)
         except (ForkedError, MaxPayloadError):
@@ -706,6 +710,22 @@ class Nats(Settings):
             self._end_request(request, err)
         else:
             self.report(err)
+
+    def link_error(self, err: ServerError) -> None:
+        """For the link: the server complained, and the connection goes on."""
+        refused = self._refused_request(err) if isinstance(err, PermissionsError) else None
+        if refused is None:
+            self.report(err)
+        else:
+            self._wire.forget(refused)
+            self._end_request(refused, err)
+
+    def _refused_request(self, err: PermissionsError) -> PendingRequest | None:
+        # The server complains once for each, in order; nothing else would end it.
+        for request in self._wire.requests.values():
+            if isinstance(request, PendingRequest) and request.subject == err.subject:
+                return request if err.operation == 'publish' else None
+        return None
 
     def link_up(self, first: bool) -> None:
         """For the link: the connection stands."""

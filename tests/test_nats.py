@@ -429,6 +429,22 @@ def test_permission_violations_are_told(run, connect, start_server):
     assert nats.is_connected()
 
 
+def test_a_request_that_may_not_be_published_fails_at_once(run, connect, start_server):
+    user = {'user': 'u', 'password': 'p', 'permissions': {'publish': {'deny': ['no.>']}}}
+    server = start_server(config={'authorization': {'users': [user]}})
+    nats = connect(port=server.port, user='u', password='p')
+    answers = []
+    nats.request('no.1', b'', lambda *answer: answers.append(answer))
+    nats.request('no.1', b'', lambda *answer: answers.append(answer), timeout=60_000)
+    nats.request('yes', b'', lambda *answer: answers.append(answer))
+    run.until(lambda: len(answers) == 3)
+    errors = [err for _, err, _ in answers]
+    assert [type(err) for err in errors[:2]] == [PermissionsError] * 2
+    assert errors[0].subject == 'no.1'
+    assert isinstance(errors[2], NoResponders)
+    assert nats.waiting_count() == 0
+
+
 def test_stats_rtt_and_info(run, connect, unique):
     nats = connect()
     nats.subscribe(unique, print, 'q')
