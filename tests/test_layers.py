@@ -56,6 +56,7 @@ MAY_IMPORT = {
     + ' address calls gathering link loop options pausing settings threads timeouts wire',
     # on top of it
     'jetstream': LEAVES + ' calls loop nats timeouts wire',
+    'micro': LEAVES + ' calls nats settings',
     'codec': 'errors',
     'kv': LEAVES + ' calls codec jetstream',
     'objectstore': LEAVES + ' calls jetstream loop nats',
