@@ -446,12 +446,10 @@ class Nats(Settings):
 
         Args:
             on_reply: called as ``on_reply(payload, err, headers)``. After an err of
-                ``DisconnectedError`` nothing comes any more.
-
-        Raises:
-            DisconnectedError: the client is closed.
+                ``DisconnectedError`` nothing comes any more. On a closed client nothing comes at
+                all: the publish that asks for the replies raises.
         """
-        self._check_open()
+        self._refuses()
         return Replies(self, on_reply)
 
     def _end_request(self, request: Request, err: NatsError) -> None:
