@@ -22,7 +22,9 @@ from .errors import (
     ForkedError,
     MaxPayloadError,
     NatsError,
+    PermissionsError,
     RequestTimeout,
+    ServerError,
 )
 from .gathering import Gathering, Sentinel
 from .headers import Headers
@@ -60,10 +62,11 @@ class Listener(Protocol):
 class PendingRequest(Request):
     """A request that waits for its reply; ``cancel()`` gives it up."""
 
-    __slots__ = ('_nats',)
+    __slots__ = ('_nats', 'subject')
 
-    def __init__(self, nats: Nats, callback: AnyCallback, nargs: int) -> None:
+    def __init__(self, nats: Nats, subject: str, callback: AnyCallback, nargs: int) -> None:
         super().__init__(callback, nargs)
+        self.subject = subject
         self._nats = nats
 
     def cancel(self) -> None:
@@ -374,7 +377,7 @@ class Nats(Settings):
         """
         if timeout is not None:
             _check_timeout(timeout)
-        request = PendingRequest(self, cb, arity(cb, 3))
+        request = PendingRequest(self, subject, cb, arity(cb, 3))
         try:
             self._wire.request(request, subject, payload, headers)
         except (ForkedError, MaxPayloadError):
@@ -732,6 +735,26 @@ class Nats(Settings):
         for listener in listeners:
             listener.closed(err)
         self._run_thread_calls()
+
+    def link_error(self, err: ServerError) -> None:
+        """For the link: the server complained. Where that is about a request, it ends it."""
+        request = self._forbidden(err) if isinstance(err, PermissionsError) else None
+        if request is None:
+            self.report(err)
+        else:
+            self._wire.forget(request)
+            self._end_request(request, err)
+
+    def _forbidden(self, err: PermissionsError) -> Request | None:
+        for request in self._wire.requests.values():
+            if (
+                isinstance(request, PendingRequest)
+                and err.operation == 'publish'
+                and request.subject == err.subject
+                and request.frame <= self._wire.frames_sent
+            ):
+                return request  # they come in the order of the requests
+        return None
 
     def link_info(self, info: dict[str, Any]) -> None:
         """For the link: an INFO came."""
