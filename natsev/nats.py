@@ -31,6 +31,7 @@ from .headers import Headers
 from .link import Link, State
 from .loop import port_for
 from .nuid import next_nuid
+from .old_requests import OldRequest
 from .options import MIB, NatsOptions
 from .pausing import Pausing
 from .settings import AnyCallback, Settings
@@ -117,7 +118,8 @@ class Nats(Settings):
         self._link = Link(self.port, self._wire, self._options, self)
         self._timeouts = Timeouts(self.port, self._wire.requests, self._expired)
         self._pausing = Pausing(self, self._wire)
-        self._listeners: list[Listener] = []
+        # In the order in which they came; a dict, since transfers come and go.
+        self._listeners: dict[Listener, None] = {}
         self._max_payload_asked: int | None = None
         self._slow_limit: int | None = None
         self._slow = False
@@ -379,6 +381,8 @@ class Nats(Settings):
             _check_timeout(timeout)
         request = PendingRequest(self, subject, cb, arity(cb, 3))
         try:
+            if self._options.old_request_style:
+                return OldRequest(self, self._wire, subject, payload, cb, timeout, headers)
             self._wire.request(request, subject, payload, headers)
         except (ForkedError, MaxPayloadError):
             raise
@@ -668,11 +672,11 @@ class Nats(Settings):
 
     def add_listener(self, listener: Listener) -> None:
         """Tell *listener* of every later event of the connection."""
-        self._listeners.append(listener)
+        self._listeners[listener] = None
 
     def remove_listener(self, listener: Listener) -> None:
         """Do not tell *listener* any more."""
-        self._listeners = [other for other in self._listeners if other is not listener]
+        self._listeners.pop(listener, None)
 
     def _check_open(self) -> None:
         if self._refuses():
@@ -690,7 +694,7 @@ class Nats(Settings):
         self._link.abandon()
         self._timeouts.close()
         self._wakeup.close()
-        self._listeners = []
+        self._listeners = {}
         self._thread_calls.clear()
 
     def _options_changed(self) -> None:
@@ -730,7 +734,7 @@ class Nats(Settings):
         # Before any callback: one of them may connect again.
         self._timeouts.close()
         self._wakeup.close()
-        listeners, self._listeners = self._listeners, []
+        listeners, self._listeners = self._listeners, {}
         self.link_lost(requests, err)
         for listener in listeners:
             listener.closed(err)
