@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+SOAK_RUNS ?= 500
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -15,7 +16,7 @@ EXTENSION := $(wildcard natsev/wire/_speedups*.[ch])
 PYEV_WORKS := 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-pure test-pyev test-pyev-on lint format types check cover bench \
+.PHONY: help demo quick test test-pure test-pyev test-pyev-on lint format types check soak cover bench \
 	bench-quick docs dist clean venv-without-ensurepip
 
 help:  ## show this
@@ -59,6 +60,9 @@ types: $(INSTALLED)  ## mypy --strict
 	$(BIN)/mypy
 
 check: lint types test  ## what CI runs
+
+soak: $(INSTALLED)  ## random operations on a network that misbehaves, for SOAK_RUNS seeds
+	$(BIN)/python -m pytest tests/test_chaos.py -x --chaos-runs $(SOAK_RUNS) $(PYTEST_ARGS)
 
 cover: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests with their coverage
 	$(BIN)/coverage erase

@@ -83,6 +83,9 @@ class Client(Protocol):
     def link_info(self, info: dict[str, Any]) -> None:
         """An INFO came."""
 
+    def link_error(self, err: ServerError) -> None:
+        """The server complained, and the connection goes on (or is hung up next)."""
+
     def callback_raised(self, exc: Exception) -> None:
         """One of the user's callbacks raised."""
 
