@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+
+from sphinx.addnodes import pending_xref
+
 import natsev
 
 project = 'natsev'
@@ -56,6 +60,14 @@ def _programs_in_modules(app, what, name, obj, options, lines):
                 lines[at:at] = ['::', '']
 
 
+def _builtins_are_no_fields(app, doctree):
+    """Take ``bytes`` in a signature for the type, not for the field of a dict with that name."""
+    for reference in list(doctree.findall(pending_xref)):
+        if hasattr(builtins, reference['reftarget']):
+            reference.replace_self(reference.children)
+
+
 def setup(app):
     """Tell Sphinx about the above."""
     app.connect('autodoc-process-docstring', _programs_in_modules)
+    app.connect('doctree-read', _builtins_are_no_fields)
