@@ -24,6 +24,7 @@ source_suffix = {'.md': 'markdown'}
 myst_enable_extensions = ['colon_fence', 'deflist']
 # Every heading can be linked to, as on the places where these pages are read unbuilt.
 myst_heading_anchors = 3
+highlight_language = 'none'
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'signature'
