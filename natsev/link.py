@@ -62,9 +62,6 @@ class Client(Protocol):
     def report(self, err: NatsError) -> None:
         """Hand *err* to ``on_error``, or log it."""
 
-    def link_error(self, err: ServerError) -> None:
-        """The server complained, and the connection goes on."""
-
     def link_lost(self, requests: list[Request], err: NatsError) -> None:
         """*requests* will not be answered any more."""
 
@@ -82,6 +79,9 @@ class Client(Protocol):
 
     def link_info(self, info: dict[str, Any]) -> None:
         """An INFO came."""
+
+    def link_error(self, err: ServerError) -> None:
+        """The server complained, and the connection goes on (or is hung up next)."""
 
     def callback_raised(self, exc: Exception) -> None:
         """One of the user's callbacks raised."""

@@ -445,6 +445,22 @@ def test_a_request_that_may_not_be_published_fails_at_once(run, connect, start_s
     assert nats.waiting_count() == 0
 
 
+def test_a_forbidden_request_ends_with_the_reason(run, connect, start_server):
+    user = {'user': 'u', 'password': 'p', 'permissions': {'publish': 'ok'}}
+    guarded = start_server(config={'authorization': {'users': [user]}})
+    errors, ends = [], []
+    nats = connect(port=guarded.port, user='u', password='p', on_error=errors.append)
+    nats.subscribe('ok', lambda: None)
+    nats.request('ok', b'', lambda response, err: ends.append(err), timeout=20_000).cancel()
+    nats.request('forbidden', b'', lambda response, err: ends.append(err), timeout=20_000)
+    nats.request('forbidden', b'', lambda response, err: ends.append(err), timeout=20_000)
+    nats.publish('forbidden')
+    run.until(lambda: errors)
+    assert [type(err) for err in ends] == [Cancelled, PermissionsError, PermissionsError]
+    assert len(errors) == 1
+    assert ends[1].subject == 'forbidden'
+
+
 def test_stats_rtt_and_info(run, connect, unique):
     nats = connect()
     nats.subscribe(unique, print, 'q')

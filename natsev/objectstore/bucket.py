@@ -64,7 +64,7 @@ class Bucket:
     def __init__(
         self, js: JetStream, name: str, timeout: float, dialect: names.Dialect = 'adr20'
     ) -> None:
-        self.js = js
+        self.js = js if js.timeout == timeout else js.with_timeout(timeout)
         self.nats = js.nats
         self.name = name
         self.stream = names.stream(name)

@@ -9,7 +9,7 @@ import pytest
 from natsev import ObjectStore
 
 BIG = os.urandom(700_000)
-# The JavaScript client writes a name's Latin-1 where all others write its UTF-8, and refuses the rest.
+# The JavaScript client writes a name's Latin-1, all others its UTF-8; it refuses the rest.
 NAMES = ['a', 'a name with/odd *.> signs', 'photo~1?.jpg', '%', ' ', '...', 'x' * 300]
 
 

@@ -30,7 +30,7 @@ def test_little(run, store, pieces):
     for piece in pieces:
         writer.write(piece)
     writer.end()
-    info, err = run()
+    _info, err = run()
     assert err is None
     data = b''.join(p.encode() if isinstance(p, str) else bytes(p) for p in pieces)
     assert run.call(store.get, 'a')[0] == data
