@@ -110,7 +110,7 @@ def at(number, function):
 # A server that is killed.
 
 
-@pytest.mark.parametrize('after', [1, 2, 60, 130, 191, 192])
+@pytest.mark.parametrize('after', [1, 60, 191, 192])
 @pytest.mark.parametrize('overwrite', [False, True], ids=['new', 'overwrite'])
 def test_killed_in_a_put(run, make, own_server, told, after, overwrite):
     store, by_hand = make(own_server, **RECONNECTING)
@@ -153,7 +153,7 @@ def test_killed_in_a_put_without_reconnect(run, make, look, own_server, told, af
     assert isinstance(err, DisconnectedError)
 
 
-@pytest.mark.parametrize('turns', range(6))
+@pytest.mark.parametrize('turns', range(4))
 def test_killed_in_a_small_put(run, make, own_server, told, turns):
     store, by_hand = make(own_server, **RECONNECTING)
     assert run.call(store.put, 'a', OLD)[1] is None
@@ -168,7 +168,7 @@ def test_killed_in_a_small_put(run, make, own_server, told, turns):
     by_hand.check_no_orphans()
 
 
-@pytest.mark.parametrize('after', [1, 2, 60, 191, 192])
+@pytest.mark.parametrize('after', [1, 60, 192])
 @pytest.mark.parametrize('how', ['bytes', 'path', 'stream'])
 def test_killed_in_a_get(run, make, own_server, told, tmp_path, after, how):
     store, _ = make(own_server, **RECONNECTING)
@@ -257,7 +257,7 @@ def test_killed_in_everything_at_once(run, make, own_server, told):
 # A connection that is cut, a server that stops.
 
 
-@pytest.mark.parametrize('size', [0, 100, 5_000, CHUNK + 700, 2_000_000, 6_200_000])
+@pytest.mark.parametrize('size', [0, 5_000, CHUNK + 700, 6_200_000])
 @pytest.mark.parametrize('how', ['bytes', 'path', 'stream'])
 def test_cut_in_a_get(run, make, server, proxy, told, tmp_path, size, how):
     line = proxy(server)
