@@ -195,7 +195,13 @@ class Batches:
         self._next = None
 
     def _ask(self, seq: int, wanted: int, cost: int) -> None:
-        batch = _Batch(self, wanted, cost)
+        try:
+            batch = _Batch(self, wanted, cost)
+        except NatsError as err:  # the client is being closed
+            self.budget.give_back(cost)
+            self.close()
+            self._reader.fail(err)
+            return
         self._batches.append(batch)
         self._missing -= wanted
         body = {
@@ -210,6 +216,7 @@ class Batches:
             self.nats.publish(self._request, to_json(body), batch.replies.subject)
         except NatsError as err:
             batch.end()
+            self.close()
             self._reader.fail(err)
 
     def unsupported(self) -> None:

@@ -36,6 +36,7 @@ from ..jetstream.types import StoredMessage
 from . import metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
+from .operation import StoreCall
 from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
@@ -404,14 +405,33 @@ class Put(Transfer):
     def _published(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
     ) -> None:
-        if self._request is None or self._ended or isinstance(err, (Cancelled, DisconnectedError)):
+        if self._request is None or isinstance(err, (Cancelled, DisconnectedError)):
             return
         self._request = None
         self._reply = err or parse_reply(payload, headers)
-        if self.done:
+        if self._ended:
+            self._settle_late()
+        elif self.done:
             self._clean()
         else:
             self._settle()
+
+    def _settle_late(self) -> None:
+        """The reply comes when nobody waits any longer: only see to it that nothing is left."""
+        if isinstance(self._reply, dict):
+            self._replace(int(self._reply.get('seq') or 0))
+            return
+        call = StoreCall(self._bucket, None)
+
+        def read(message: StoredMessage | None) -> None:
+            current = known_of(message, self._bucket.name)
+            if current.live and current.nuid == self._meta['nuid']:
+                self._replace(current.seq)  # an earlier attempt was stored
+            else:
+                Purge(self._bucket, self._meta['nuid']).start()
+            call.end()
+
+        self._bucket.leader(call, {'last_by_subj': self._subject}, read)
 
     def _settle(self) -> None:
         """The metadata's reply is here; the chunk that guards it may still lack its own."""
@@ -454,9 +474,14 @@ class Put(Transfer):
 
     def _finish(self, seq: int) -> None:
         """The metadata is stored, as *seq*: by the last attempt, or by one whose reply was lost."""
-        nuid = self._meta['nuid']
         self._meta['seq'] = seq
         self._meta['mtime'] = datetime.now(timezone.utc)
+        self._replace(seq)
+        self._end(self._meta, None)
+
+    def _replace(self, seq: int) -> None:
+        """Have what was replaced purged, or kept as a version."""
+        nuid = self._meta['nuid']
         before = max((expected for expected in self._attempts if expected < seq), default=-1)
         replaced = self._attempts.get(before, NOTHING)
         kept = self._kept(replaced)
@@ -465,7 +490,6 @@ class Put(Transfer):
             trim_in_background(self._bucket, self._meta['name'], kept)
         if not kept and replaced.nuid is not None and replaced.nuid != nuid:
             Purge(self._bucket, replaced.nuid).start(now=True)
-        self._end(self._meta, None)
 
     def _kept(self, present: Known) -> int:
         """Return how many versions are to be kept where *present* is replaced."""
