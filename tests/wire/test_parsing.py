@@ -72,6 +72,8 @@ BAD = [
     b'PING x\r\n',
     b'PINGX\r\n',
     b'PING\n',
+    b'PING \n',
+    b'PINGx\n',
     b'PONG\r\r\n',
     b'+OKAY\r\n',
     b'+OK x\r\n',
@@ -200,6 +202,21 @@ def test_payloads_of_any_size_in_pieces(twin, size, first):
     chunks = [data[:first], *(data[i : i + 60_001] for i in range(first, len(data), 60_001))]
     assert run(twin, chunks) == [('a', body, None, None), Ping()]
     assert run(twin, [data]) == [('a', body, None, None), Ping()]
+
+
+@pytest.mark.parametrize('cut', range(1, 40))
+def test_a_large_message_cut_in_its_head(twin, cut):
+    data = b'HMSG a 1 r 12 %d\r\nNATS/1.0\r\n\r\n%b\r\n' % (12 + len(LARGE_BODY), LARGE_BODY)
+    assert run(twin, [data[:cut], data[cut:]]) == [('a', LARGE_BODY, 'r', b'NATS/1.0\r\n\r\n')]
+
+
+@pytest.mark.parametrize('size', [1000, 7001, 65_536, 100_003])
+def test_many_times_what_the_buffer_holds(twin, size):
+    data = b'PING\r\nMSG a 1 5\r\nhello\r\nINFO {"some": "thing"}\r\n' * 12_000
+    seen = run(twin, (data[i : i + size] for i in range(0, len(data), size)))
+    expected = [Ping(), ('a', b'hello', None, None), Info(b'{"some": "thing"}')]
+    assert len(seen) == 36_000
+    assert all(seen[i : i + 3] == expected for i in range(0, len(seen), 3))
 
 
 def test_headers_longer_than_the_buffer(twin):
