@@ -250,10 +250,10 @@ def test_feed_is_receive(twin):
 
 
 def test_the_buffer_is_never_empty_and_shrinks_again(driver):
-    for _ in range(100):
+    for _ in range(20):
         assert len(driver.wire.buffer()) > 0
         driver.wire.feed(b'PING\r\n' * 10_000)
-    for _ in range(1_000_000):
+    for _ in range(200_000):
         assert driver.wire.next_event() == Ping()
     assert driver.wire.next_event() is None
     assert len(driver.wire.buffer()) <= RECEIVE_BUFFER
