@@ -201,7 +201,7 @@ def test_output(twin):
         pass
 
     Machine.twin = twin
-    Machine.TestCase.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+    Machine.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
     Machine.TestCase('runTest').runTest()
 
 

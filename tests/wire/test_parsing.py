@@ -261,7 +261,7 @@ def test_the_buffer_is_never_empty_and_shrinks_again(driver):
 
 property_test = settings(
     deadline=None,
-    max_examples=150,
+    max_examples=80,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
 wire_bytes = st.sampled_from([data for data, _ in EXAMPLES] + BAD) | st.binary(max_size=30)
