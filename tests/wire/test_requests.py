@@ -236,6 +236,17 @@ def test_forget(driver, ask):
     assert got == []
 
 
+def test_forget_one_large_request_among_others(driver):
+    requests = [driver.request(print, 0) for _ in range(3)]
+    for i, request in enumerate(requests):
+        driver.wire.request(request, 'a', b'%d' % i * 20_000)
+    assert driver.wire.forget(requests[1])
+    sent = driver.take()
+    assert b'0' * 20_000 in sent
+    assert b'1' * 100 not in sent
+    assert b'2' * 20_000 in sent
+
+
 def test_forget_keeps_what_many_requests_share(driver):
     many = driver.request(print, 0, multi=True)
     subject = driver.wire.expect(many)
