@@ -256,9 +256,13 @@ def test_forget_keeps_what_many_requests_share(driver):
 
 
 def test_forget_before_anything_was_published(driver):
+    for _ in range(10):
+        driver.wire.publish('a', b'before')
+    driver.take()
     request = driver.request(print, 0)
     driver.wire.expect(request)
     assert driver.wire.forget(request)
+    assert driver.wire.pending == len(b'SUB _INBOX.me.* 1\r\n')
     assert driver.take() == b'SUB _INBOX.me.* 1\r\n'
 
 
