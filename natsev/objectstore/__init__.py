@@ -14,34 +14,42 @@ from ..calls import Call
 from ..errors import MaxPayloadError
 from ..nuid import next_nuid
 from ..subjects import check_bucket
-from . import admin, check, record
+from . import check, record
 from .admin import BucketStatus
 from .bucket import Bucket
+from .buckets import Buckets
+from .catalog import Catalog
+from .commit import Commit, Item
 from .config import BucketOptions
 from .delete import Delete
-from .get import Get
-from .listing import Listing
-from .lookup import Entry, find
+from .editing import Editing
+from .get import Get, Part
+from .history import History
+from .lookup import resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
 from .put import Put
+from .reader import Reader
 from .record import ObjectMeta
 from .sink import Handed, Sink, sink_for
-from .source import Source, source_of
+from .source import Source, can_rewind, source_of
 from .transfer import Transfer
-from .watch import Watch
+from .upkeep import Upkeep
 from .writer import Writer
 
 if TYPE_CHECKING:
     from ..jetstream import JetStream
 
 AnyCallback = Callable[..., Any]
+# The class has a method that is called list.
+_Items = list[Item]
+_Metas = list[ObjectMeta]
 _CHUNK_SIZE = 128 * 1024
 # Beside the metadata's own text: headers, and what grows while the object is stored.
 _META_ROOM = 1024
 
 
-class ObjectStore:
+class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
     """A bucket of objects. All methods call back from the loop.
 
     Args:
@@ -79,82 +87,6 @@ class ObjectStore:
         """The bucket's name."""
         return self._bucket.name
 
-    # Buckets.
-
-    def create_bucket(
-        self, opts: BucketOptions | Mapping[str, Any] | None, cb: AnyCallback
-    ) -> Call:
-        """Create the bucket. One with the same configuration already is opened.
-
-        Args:
-            opts: see ``BucketOptions``; ``{}`` will do.
-            cb: called once as ``cb(info, err)`` with the ``StreamInfo`` of the bucket's stream.
-
-        Errors:
-            BucketExistsError: it exists with another configuration.
-            UnsupportedOptionError: the server is too old for an option.
-            JetStreamError.
-
-        Raises:
-            TypeError, ValueError: an option is unknown, or its value cannot work.
-        """
-        return admin.create(self._bucket, opts, cb)
-
-    def update_bucket(self, opts: BucketOptions | Mapping[str, Any], cb: AnyCallback) -> Call:
-        """Change options of the bucket; those not given stay as they are.
-
-        Args:
-            opts: see ``BucketOptions``.
-            cb: called once as ``cb(info, err)`` with the ``StreamInfo``.
-
-        Errors:
-            BucketNotFoundError, JetStreamError: the server cannot change it so.
-        """
-        return admin.update(self._bucket, opts, cb)
-
-    def delete_bucket(self, cb: AnyCallback) -> Call:
-        """Delete the bucket and all it holds.
-
-        Args:
-            cb: called once as ``cb(True, err)``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.delete(self._bucket, cb)
-
-    @staticmethod
-    def buckets(js: JetStream, cb: AnyCallback) -> Call:
-        """Look at all object buckets that *js* reaches.
-
-        Args:
-            js: the JetStream client.
-            cb: called once as ``cb(statuses, err)`` with a list of ``BucketStatus``, by name.
-        """
-        return admin.buckets(js, cb)
-
-    def status(self, cb: AnyCallback) -> Call:
-        """Look at the bucket.
-
-        Args:
-            cb: called once as ``cb(status, err)`` with a ``BucketStatus``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.status(self._bucket, cb)
-
-    def seal(self, cb: AnyCallback) -> Call:
-        """Make the bucket take no changes any more. It cannot be undone.
-
-        Args:
-            cb: called once as ``cb(status, err)``.
-
-        Errors:
-            BucketNotFoundError.
-        """
-        return admin.seal(self._bucket, cb)
-
     # Storing.
 
     def put(
@@ -170,6 +102,10 @@ class ObjectStore:
         progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
+        skip_same: bool = False,
+        ttl: int | None = None,
+        atomic: bool | None = None,
+        keep_versions: int | None = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
 
@@ -191,6 +127,14 @@ class ObjectStore:
             expected_seq: store only if the present object, or its tombstone, has this ``seq`` (0:
                 there is none).
             if_absent: store only if there is no such object.
+            skip_same: when the object there has the same bytes, leave it as it is (its metadata
+                too): it is the result. The data is read twice, so it must not be an iterable.
+            ttl: ms after which the server removes the object, at least 1000; the bucket must allow
+                it (``object_ttl``).
+            atomic: store chunks and metadata in one batch, all or nothing; the bucket must allow
+                it (``atomic``), and it takes up to 999 chunks, held in memory.
+            keep_versions: keep so many earlier versions of the object, see ``versions``; default:
+                as many as the put before, at first none.
 
         Returns:
             A ``Transfer``.
@@ -199,25 +143,30 @@ class ObjectStore:
             WrongSequenceError: *expected_seq* or *if_absent* did not hold.
             BucketNotFoundError, SealedError, StorageFullError: the bucket cannot take it.
             RequestTimeout: no progress for as long as ``timeout``.
-            ObjectStoreError: *data* could not be read; ``__cause__`` tells why.
+            ObjectStoreError: *data* could not be read (``__cause__`` tells why), or the bucket does
+                not allow *ttl* or *atomic*.
             DisconnectedError, Cancelled, JetStreamError.
 
         Raises:
             TypeError, ValueError: an argument cannot be.
             MaxPayloadError: the metadata is larger than the server takes.
         """
-        return self._put(
-            name,
-            source_of(data),
-            cb,
-            description=description,
-            headers=headers,
-            metadata=metadata,
-            chunk_size=chunk_size,
-            progress=progress,
-            expected_seq=expected_seq,
-            if_absent=if_absent,
-        )
+        source = source_of(data)
+        options: dict[str, Any] = {
+            'description': description,
+            'headers': headers,
+            'metadata': metadata,
+            'chunk_size': chunk_size,
+            'expected_seq': expected_seq,
+            'if_absent': if_absent,
+            'keep_versions': keep_versions,
+            'ttl': ttl,
+        }
+        if skip_same and not can_rewind(source):
+            raise TypeError('skip_same needs data that can be read twice')
+        if atomic:
+            return self._commit([self._item(name, source, **options)], cb, _the_only, progress)
+        return self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)
 
     def put_stream(
         self,
@@ -233,7 +182,7 @@ class ObjectStore:
             name: see ``put``.
             cb: called once as ``cb(info, err)``, after ``end()``.
             on_drain: see ``Writer``.
-            **options: as for ``put``.
+            **options: as for ``put``, but for ``skip_same`` and ``atomic``.
 
         Returns:
             A ``Writer``: ``write(data)``, ``end()``, ``abort()``.
@@ -242,25 +191,101 @@ class ObjectStore:
         writer.transfer = self._put(name, writer.source, cb, **options)
         return writer
 
+    def commit(
+        self,
+        objects: Iterable[tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]],
+        cb: AnyCallback,
+    ) -> Transfer:
+        """Store several objects at once: all of them, or none.
+
+        The bucket must allow it (``atomic``). All is held in memory, and chunks and metadata
+        together are at most 1000 messages.
+
+        Args:
+            objects: ``(name, data)``, or ``(name, data, options)`` with options of ``put``:
+                ``description``, ``headers``, ``metadata``, ``chunk_size``, ``expected_seq``,
+                ``if_absent``, ``ttl``.
+            cb: called once as ``cb(infos, err)`` with the ``ObjectMeta`` of each, in their order.
+
+        Returns:
+            A ``Transfer``.
+
+        Errors:
+            WrongSequenceError: a condition did not hold; nothing is stored.
+            See ``put`` for the others.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be, or a name is there twice.
+        """
+        items = [self._item(name, source_of(data), **dict(*rest)) for name, data, *rest in objects]
+        names = [item.meta['name'] for item in items]
+        if len(set(names)) < len(names):
+            raise ValueError('a commit cannot store two objects under one name')
+        if not items:
+            raise ValueError('there is nothing to commit')
+        return self._commit(items, cb, list, None)
+
+    def _commit(
+        self,
+        items: _Items,
+        cb: AnyCallback,
+        result: Callable[[_Metas], Any],
+        progress: AnyCallback | None,
+    ) -> Commit:
+        if any(item.keep_versions for item in items):
+            raise ValueError('an atomic commit keeps no earlier versions')
+        bucket = self._bucket
+        commit = Commit(bucket, bucket.nats.call(cb), items, result, progress)
+        commit.start()
+        return commit
+
     def _put(
         self,
         name: str,
         source: Source,
         cb: AnyCallback,
         *,
+        progress: AnyCallback | None = None,
+        skip_same: bool = False,
+        **options: Any,
+    ) -> Put:
+        item = self._item(name, source, **options)
+        put = Put(
+            self._bucket,
+            self._bucket.nats.call(cb),
+            item.meta,
+            source,
+            chunk_size=item.chunk_size,
+            condition=item.condition,
+            progress=progress,
+            skip_same=skip_same,
+            ttl=item.ttl,
+            keep_versions=item.keep_versions,
+        )
+        put.start()
+        return put
+
+    def _item(
+        self,
+        name: str,
+        source: Source,
+        *,
         description: str | None = None,
         headers: Mapping[str, str | Iterable[str]] | None = None,
         metadata: Mapping[str, str] | None = None,
         chunk_size: int | None = None,
-        progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
-    ) -> Put:
+        keep_versions: int | None = None,
+        ttl: int | None = None,
+    ) -> Item:
+        """Return one object to be stored, its options checked."""
         bucket = self._bucket
         bucket.subjects.meta(name)
         if chunk_size is None:
             chunk_size = self._chunk_size
-        check.number(chunk_size, 'chunk_size', 1)
+        if ttl is not None:
+            check.number(ttl, 'ttl', 1000)
         meta = record.new(
             name,
             bucket.name,
@@ -270,17 +295,16 @@ class ObjectStore:
             metadata=record.check_metadata(metadata),
         )
         self._check_size(meta)
-        put = Put(
-            bucket,
-            bucket.nats.call(cb),
+        if keep_versions is not None:
+            check.number(keep_versions, 'keep_versions', 0)
+        return Item(
             meta,
             source,
-            chunk_size=chunk_size,
-            condition=check.condition(expected_seq, if_absent),
-            progress=progress,
+            check.number(chunk_size, 'chunk_size', 1),
+            check.condition(expected_seq, if_absent),
+            ttl,
+            keep_versions,
         )
-        put.start()
-        return put
 
     def _check_size(self, meta: ObjectMeta) -> None:
         if meta['description'] or meta['headers'] or meta['metadata']:
@@ -296,10 +320,15 @@ class ObjectStore:
         cb: AnyCallback,
         *,
         into: Path | IO[bytes] | None = None,
+        offset: int = 0,
+        length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
+        version: int | None = None,
     ) -> Transfer:
-        """Read an object. Size and digest are verified; links are followed, also to other buckets.
+        """Read an object, or a part of it.
+
+        Size and digest are verified; links are followed, also to other buckets.
 
         Args:
             name: the object.
@@ -308,8 +337,12 @@ class ObjectStore:
             into: a ``pathlib.Path``, which is written under a temporary name, verified and renamed;
                 or a binary file, which is written as the bytes come: do not trust it before the
                 callback.
+            offset: where to begin, in bytes; behind the end there is nothing.
+            length: at most so many bytes; None: to the end. The digest of a part is not known: its
+                bytes are only verified where it is the whole.
             progress: called as ``progress(done, total)``.
             if_none_match: a digest as in metadata: the object is not read when it still has it.
+            version: the ``seq`` of an earlier version, see ``versions``.
 
         Returns:
             A ``Transfer``.
@@ -330,7 +363,14 @@ class ObjectStore:
         """
         call = self._bucket.nats.call(cb, 3, 1)
         return self._get(
-            name, call, sink_for(into), lambda *results: results, progress, if_none_match
+            name,
+            call,
+            sink_for(into),
+            lambda *results: results,
+            check.part(offset, length),
+            progress,
+            if_none_match,
+            version,
         )
 
     def get_stream(
@@ -339,8 +379,11 @@ class ObjectStore:
         on_chunk: AnyCallback,
         cb: AnyCallback,
         *,
+        offset: int = 0,
+        length: int | None = None,
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
+        version: int | None = None,
     ) -> Transfer:
         """Read an object piece by piece. Do not trust the pieces before the callback.
 
@@ -348,7 +391,7 @@ class ObjectStore:
             name: the object.
             on_chunk: called as ``on_chunk(data)``; ``pause()`` of the transfer holds it back.
             cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            progress, if_none_match: as for ``get``.
+            offset, length, progress, if_none_match, version: as for ``get``.
 
         Returns:
             A ``Transfer``.
@@ -363,7 +406,8 @@ class ObjectStore:
         def results(data: Any, err: Any, meta: ObjectMeta | None) -> tuple[Any, ...]:
             return (meta if err is None else None, err)
 
-        return self._get(name, nats.call(cb), sink, results, progress, if_none_match)
+        part = check.part(offset, length)
+        return self._get(name, nats.call(cb), sink, results, part, progress, if_none_match, version)
 
     def _get(
         self,
@@ -371,8 +415,10 @@ class ObjectStore:
         call: Call,
         sink: Sink,
         results: Callable[..., tuple[Any, ...]],
+        part: Part,
         progress: AnyCallback | None,
         if_none_match: str | None,
+        version: int | None,
     ) -> Get:
         self._bucket.subjects.meta(name)
         get = Get(
@@ -381,32 +427,37 @@ class ObjectStore:
             name,
             sink,
             results=results,
+            part=part,
             progress=progress,
             if_none_match=check.digest(if_none_match, 'if_none_match'),
+            version=None if version is None else check.number(version, 'version', 1),
         )
         get.start()
         return get
 
-    def info(self, name: str, cb: AnyCallback, deleted: bool = False) -> Call:
-        """Read an object's metadata. A link's is its own, not that of where it leads.
+    def open(self, name: str, cb: AnyCallback) -> Call:
+        """Open an object, to read parts of it wherever you like.
 
         Args:
-            name: the object.
-            cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            deleted: give the metadata of a deleted object too.
+            name: the object; links are followed.
+            cb: called once as ``cb(reader, err)`` with a ``Reader``: ``read_at(offset, length,
+                cb)``, ``close()``, ``meta``; ``(None, None)`` when there is no such object.
 
         Errors:
-            InvalidMetaError, BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
+            LinkError, InvalidMetaError, BucketNotFoundError, RequestTimeout, DisconnectedError,
+            Cancelled.
         """
         bucket = self._bucket
         bucket.subjects.meta(name)
         call = StoreCall(bucket, cb)
 
-        def found(entry: Entry | None) -> None:
-            shown = entry is not None and (deleted or not entry.meta['deleted'])
-            call.end(entry.meta if entry is not None and shown else None, None)
+        def found(where: Bucket, meta: ObjectMeta | None) -> None:
+            if meta is None or meta['deleted']:
+                call.end(None, None)
+            else:
+                call.end(Reader(bucket, name, where, meta), None)
 
-        find(bucket, call, name, found)
+        resolve(bucket, call, name, found)
         return call
 
     # Deleting.
@@ -415,6 +466,8 @@ class ObjectStore:
         self, name: str, cb: AnyCallback | None = None, *, expected_seq: int | None = None
     ) -> Call:
         """Delete an object: a tombstone takes its place, its chunks are purged.
+
+        Where earlier versions of it are kept, see ``put``, it becomes one of them.
 
         Args:
             name: the object; a link is deleted itself, not what it leads to.
@@ -429,99 +482,20 @@ class ObjectStore:
         self._bucket.subjects.meta(name)
         check.condition(expected_seq)
         call = StoreCall(self._bucket, cb)
-        Delete(self._bucket, call, name, expected_seq).start()
+        self._bucket.nats.call_soon(Delete(self._bucket, call, name, expected_seq).start)
         return call
 
-    # Many objects.
 
-    def list(
-        self,
-        cb: AnyCallback,
-        *,
-        deleted: bool = False,
-        details: bool = False,
-        prefix: str | None = None,
-        limit: int | None = None,
-        after: str | None = None,
-    ) -> Transfer:
-        """List the objects, in the order of their names.
-
-        Args:
-            cb: called once as ``cb(names, err)``, or with *details* as ``cb(metas, err)``.
-            deleted: deleted objects too.
-            details: metadata instead of names.
-            prefix: only names that begin so.
-            limit: at most so many.
-            after: only names behind this one: the last of the page before.
-
-        Errors:
-            BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
-        """
-        check.text(after, 'after')
-        if limit is not None:
-            check.number(limit, 'limit', 1)
-
-        def choose(found: dict[str, ObjectMeta]) -> Any:
-            chosen = sorted(name for name in found if after is None or name > after)[:limit]
-            return [found[name] for name in chosen] if details else chosen
-
-        listing = Listing(
-            self._bucket,
-            self._bucket.nats.call(cb),
-            deleted=deleted,
-            prefix=check.text(prefix, 'prefix') or '',
-            choose=choose,
-        )
-        listing.start()
-        return listing
-
-    def watch(
-        self,
-        cb: AnyCallback,
-        *,
-        name: str | None = None,
-        prefix: str | None = None,
-        history: bool = False,
-        updates_only: bool = False,
-        ignore_deletes: bool = False,
-        since: int | None = None,
-    ) -> Watch:
-        """Watch for changes, beginning with the present state.
-
-        Args:
-            cb: called as ``cb(meta, err)`` for each object that is there, and for each change;
-                ``(None, None)`` once when the present state has been delivered. With an err of
-                ``InvalidMetaError`` it goes on; any other is the end.
-            name: only this object.
-            prefix: only names that begin so.
-            history: earlier metadata too, where the bucket has any.
-            updates_only: without the present state.
-            ignore_deletes: without tombstones.
-            since: only what came after this ``seq``.
-
-        Returns:
-            A handle; ``stop()`` ends the watch.
-
-        Errors:
-            BucketNotFoundError, DisconnectedError: also when it comes to that later.
-        """
-        if (since is not None) + history + updates_only > 1:
-            raise ValueError('since, history and updates_only exclude each other')
-        if since is not None:
-            check.number(since, 'since', 0)
-            deliver: dict[str, Any] = {'opt_start_seq': since + 1}
-        elif updates_only:
-            deliver = {'deliver_policy': 'new'}
-        else:
-            deliver = {'deliver_policy': 'all' if history else 'last_per_subject'}
-        return Watch(
-            self._bucket,
-            cb,
-            name=name,
-            prefix=check.text(prefix, 'prefix') or '',
-            ignore_deletes=ignore_deletes,
-            deliver=deliver,
-        )
+def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:
+    return metas[0]
 
 
-__all__ = ['BucketOptions', 'BucketStatus', 'ObjectMeta', 'ObjectStore', 'Transfer', 'Writer']
+__all__ = [
+    'BucketOptions',
+    'BucketStatus',
+    'ObjectMeta',
+    'ObjectStore',
+    'Reader',
+    'Transfer',
+    'Writer',
+]

@@ -23,8 +23,8 @@ class BucketStatus(TypedDict):
     """What ``status`` tells of a bucket.
 
     ``bytes``: what it takes in the server; ``sealed``: 0 or 1; ``ttl``: ``max_age`` in nanoseconds;
-    ``objects``: how many names have metadata, tombstones included, where it is known; ``stream``:
-    the server's own ``StreamInfo``.
+    ``mirror`` and ``sources``: the buckets it takes its objects from; ``read_only``: it takes no
+    changes, being sealed or a mirror; ``stream``: the server's own ``StreamInfo``.
     """
 
     bucket: str
@@ -38,6 +38,7 @@ class BucketStatus(TypedDict):
     metadata: dict[str, str]
     mirror: str | None
     sources: list[str]
+    read_only: bool
     stream: StreamInfo
     backing_store: str
 
@@ -64,6 +65,7 @@ def status_of(info: Mapping[str, Any]) -> BucketStatus:
             str(source.get('name', '')).removeprefix(_PREFIX)
             for source in settings.get('sources') or ()
         ],
+        'read_only': bool(settings.get('sealed') or mirror),
         'stream': dict(info),  # type: ignore[typeddict-item]
         'backing_store': 'JetStream',
     }
@@ -86,6 +88,23 @@ def create(bucket: Bucket, options: Mapping[str, Any] | None, callback: AnyCallb
             call.end(info, None)
 
     call.child = bucket.js.stream_create(stream, created)
+    return call
+
+
+def create_or_update(
+    bucket: Bucket, options: Mapping[str, Any] | None, callback: AnyCallback
+) -> Call:
+    """Create the bucket, or change the *options* given of the one that is there."""
+    changes = config.check(bucket.name, options)
+    call = StoreCall(bucket, callback)
+
+    def created(info: Any, err: NatsError | None) -> None:
+        if isinstance(err, BucketExistsError):
+            change(bucket, call, changes, lambda changed: call.end(changed, None))
+        else:
+            call.end(info, err)
+
+    call.child = create(bucket, options, created)
     return call
 
 

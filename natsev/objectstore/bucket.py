@@ -11,6 +11,8 @@ from ..errors import (
     MessageNotFoundError,
     NatsError,
     NoResponders,
+    ObjectStoreError,
+    SealedError,
     StreamNotFoundError,
 )
 from ..headers import Headers
@@ -41,11 +43,13 @@ class Known(NamedTuple):
         seq: its sequence; 0: there is none.
         nuid: the chunks it names.
         live: it is not a tombstone.
+        versions: how many earlier versions are to be kept.
     """
 
     seq: int
     nuid: str | None
     live: bool
+    versions: int = 0
 
 
 NOTHING = Known(0, None, False)
@@ -122,6 +126,28 @@ class Bucket:
             then()
 
         self.api(op, 'STREAM.INFO', None, replied)
+
+    def writable(self, op: Operation, then: Callable[[], None]) -> None:
+        """Have the configuration, and see to it that the bucket takes changes."""
+
+        def opened() -> None:
+            refusal = self.refusal()
+            if refusal is None:
+                then()
+            else:
+                op.fail(refusal)
+
+        self.open(op, opened)
+
+    def refusal(self) -> NatsError | None:
+        """Return why the bucket, as it is configured, takes no changes; None: it does."""
+        if self.config.get('sealed'):
+            return SealedError(400, 10109, f'bucket {self.name!r} is sealed')
+        if 'mirror' in self.config:
+            return ObjectStoreError(
+                f'bucket {self.name!r} is a mirror: it can only be read', bucket=self.name
+            )
+        return None
 
     # Requests.
 
@@ -215,14 +241,20 @@ class Bucket:
     def last(
         self, op: Operation, subject: str, then: Callable[[StoredMessage | None], None]
     ) -> None:
-        """Read the last message on *subject*, None where there is none.
+        """Read the last message on *subject*, None where there is none. See ``get``."""
+        self.get(op, {'last_by_subj': subject}, then)
+
+    def get(
+        self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]
+    ) -> None:
+        """Read a message, None where there is none.
 
         From the nearest server, which may lag behind; what it does not have is asked of the leader.
         """
         if self.allow_direct:
-            self._direct(op, {'last_by_subj': subject}, then)
+            self._direct(op, body, then)
         else:
-            self.leader(op, {'last_by_subj': subject}, then)
+            self.leader(op, body, then)
 
     def leader(
         self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]

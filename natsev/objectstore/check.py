@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from . import record
+from .get import Part
 from .put import Condition
 
 
@@ -33,6 +35,19 @@ def timeout(value: Any) -> float:
     return value
 
 
+def age(value: Any, what: str) -> timedelta:
+    """Return *value*, milliseconds or a ``timedelta``."""
+    if isinstance(value, timedelta):
+        checked = value
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'{what} must be a number of ms or a timedelta, not {type(value).__name__}')
+    else:
+        checked = timedelta(milliseconds=value)
+    if checked < timedelta(0):
+        raise ValueError(f'{what} must be at least 0, not {value}')
+    return checked
+
+
 def condition(expected_seq: Any, if_absent: Any = False) -> Condition:
     """Return what must hold for an object to be stored or deleted."""
     if expected_seq is not None:
@@ -40,6 +55,14 @@ def condition(expected_seq: Any, if_absent: Any = False) -> Condition:
         if if_absent:
             raise ValueError('expected_seq and if_absent exclude each other')
     return Condition(expected_seq, bool(if_absent))
+
+
+def part(offset: Any, length: Any) -> Part:
+    """Return the part of an object that is wanted."""
+    number(offset, 'offset', 0)
+    if length is not None:
+        number(length, 'length', 0)
+    return Part(offset, length)
 
 
 def digest(value: Any, what: str) -> bytes | None:

@@ -13,12 +13,14 @@ from ..errors import Cancelled, NatsError, StorageFullError, WrongSequenceError
 from . import record
 from .bucket import Bucket, Known
 from .lookup import Entry, find
+from .metas import versions_header
 from .operation import StoreCall
 from .record import ObjectMeta
+from .versions import save
 
 _HEADERS = (
     'NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup: sub\r\n'
-    'Nats-Expected-Last-Subject-Sequence: {}\r\n\r\n'
+    'Nats-Expected-Last-Subject-Sequence: {}\r\n{}\r\n'
 )
 
 
@@ -45,6 +47,9 @@ class Delete:
 
     def start(self) -> None:
         """Read what is to be deleted, from the leader."""
+        self._bucket.writable(self._call, self._look)
+
+    def _look(self) -> None:
         find(self._bucket, self._call, self._name, self._found, leader=True)
 
     def _found(self, entry: Entry | None) -> None:
@@ -57,16 +62,21 @@ class Delete:
             self._call.end(False, None)
         elif self._full:
             self._purge(entry)
+        elif record.versions_kept(entry.message):
+            save(self._bucket, self._call, self._name, entry.message, lambda _: self._bury(entry))
         else:
             self._bury(entry)
 
     def _bury(self, entry: Entry) -> None:
         meta, subject = entry.meta, entry.message['subject']
+        versions = record.versions_kept(entry.message)
         self._call.on_cancel = self._cancel
 
         def failed(err: NatsError) -> bool:
             if isinstance(err, WrongSequenceError) and self._expected_seq is None:
-                self.start()  # another writer was here; it is his object now
+                self._look()  # another writer was here; it is his object now
+            elif versions:
+                return False  # what it takes to make room is to be kept
             elif isinstance(err, StorageFullError) and not self._full:
                 self._full = True
                 self._purge(entry)
@@ -77,9 +87,9 @@ class Delete:
             return True
 
         def buried(ack: dict[str, Any]) -> None:
-            known = Known(int(ack.get('seq') or 0), None, False)
+            known = Known(int(ack.get('seq') or 0), None, False, versions)
             self._bucket.learn(subject, known)
-            if self._full:
+            if self._full or versions:
                 self._call.end(True, None)
             else:
                 self._purge(entry)
@@ -88,7 +98,7 @@ class Delete:
             self._call,
             subject,
             record.to_json(record.tombstone(meta)),
-            _HEADERS.format(meta['seq']).encode(),
+            _HEADERS.format(meta['seq'], versions_header(versions)).encode(),
             buried,
             failed,
         )

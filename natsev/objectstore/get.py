@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..calls import Call
 from ..errors import (
@@ -25,16 +25,29 @@ from ..jetstream.types import StoredMessage
 from . import record
 from .blocking import in_thread
 from .bucket import Bucket
-from .fetch import Batches, Fetch, Ordered
-from .lookup import resolve
+from .budget import budget_of
+from .fetch import Batches, Fetch, Ordered, estimate
+from .index import Index, index_of
+from .lookup import Resolved, resolve
 from .record import ObjectMeta
 from .sink import Sink, write_error
 from .transfer import Transfer
+from .versions import find_version
 
 # Bytes that wait for a paused reader: more are not requested.
 _MOST_HELD = 1024 * 1024
 
 Results = Callable[[Any, NatsError | None, ObjectMeta | None], tuple[Any, ...]]
+
+
+class Part(NamedTuple):
+    """The part of an object that is wanted; a length of None: to the end."""
+
+    offset: int = 0
+    length: int | None = None
+
+
+WHOLE = Part()
 
 
 class Get(Transfer):
@@ -47,7 +60,10 @@ class Get(Transfer):
         sink: where its bytes go.
         results: makes the callback's arguments from data, error and metadata.
         if_none_match: a digest; the object is not read when it still has that one.
+        part: offset and length of what is wanted; a length of None: to the end.
+        indexes: of chunks, by nuid; to be shared by gets of one object.
         progress: the user's, called as ``progress(done, total)``.
+        version: the sequence of an earlier version to be read; None: the present one.
 
     Attributes:
         strategy: how the chunks are read, for who wants to know.
@@ -63,16 +79,29 @@ class Get(Transfer):
         results: Results,
         if_none_match: bytes | None = None,
         progress: Callable[..., Any] | None = None,
+        version: int | None = None,
+        part: Part = WHOLE,
+        indexes: dict[str, Index] | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
+        self._version = version
         self.strategy = ''
         self._name = name
         self._sink = sink
         self._results = results
         self._if_none_match = if_none_match
+        self._part = part
+        self._indexes = {} if indexes is None else indexes
+        self._whole = True
+        self._wanted = 0  # bytes for the sink
+        self._index: Index | None = None  # of a part's chunks
+        self._skip = 0  # bytes of the chunks to come that are before what is wanted
         self._where = bucket  # where the chunks are: links lead elsewhere
         self._meta: ObjectMeta | None = None
         self._fetch: Fetch | None = None
+        self._budget = budget_of(bucket.nats)
+        self._taken = 0
+        self._waiting = False  # for its turn
         self._hash = hashlib.sha256()
         self._came = 0
         self._count = 0
@@ -87,7 +116,20 @@ class Get(Transfer):
         if not self._settling:
             # Once begun, only the leader can tell whether it is still the same object.
             leader = self._meta is not None
-            resolve(self._bucket, self, self._name, self._found, leader=leader)
+            self._resolve(self._found, leader)
+
+    def _resolve(self, then: Resolved, leader: bool) -> None:
+        bucket = self._bucket
+        if self._version is None:
+            resolve(bucket, self, self._name, then, leader=leader)
+        else:
+            find_version(
+                bucket,
+                self,
+                self._name,
+                self._version,
+                lambda entry: then(bucket, None if entry is None else entry.meta),
+            )
 
     def _found(self, where: Bucket, meta: ObjectMeta | None) -> None:
         if self._meta is not None and _same(self._meta, meta):
@@ -111,9 +153,16 @@ class Get(Transfer):
         self._came = self._count = self._last_seq = 0
         self._held.clear()
         self._held_bytes = 0
-        self.bytes_done, self.bytes_total = 0, meta['size']
+        size = meta['size']
+        self._skip = min(self._part.offset, size)
+        self._wanted = size - self._skip
+        if self._part.length is not None:
+            self._wanted = min(self._wanted, self._part.length)
+        self._whole = self._wanted == size
+        self._index = None
+        self.bytes_done, self.bytes_total = 0, self._wanted
         if self._guarded(self._sink.begin):
-            if meta['size']:
+            if self._wanted:
                 self._read()
             else:
                 self._verify()
@@ -134,21 +183,74 @@ class Get(Transfer):
         meta, where = self._meta, self._where
         assert meta is not None
         self._close_fetch()
-        if meta['chunks'] == 1 and not self._last_seq:
+        if not self._whole and self._index is None and meta['chunks'] != 1:
+            self._locate(meta)
+        elif meta['chunks'] == 1 and not self._last_seq:
             self.strategy = 'one message'
-            where.last(self, where.subjects.chunk(meta['nuid']), self._single)
+            if self._take(meta['size']):
+                where.last(self, where.subjects.chunk(meta['nuid']), self._single)
         elif where.allow_direct and where.batches:
-            left = max(1, meta['chunks'] - self._count)
-            self._use(Batches(self, where, meta, self._last_seq, left))
+            self._use(Batches(self, where, meta, self._last_seq, self._chunks_left(meta)))
         else:
             self._use(Ordered(self, where, meta, self._last_seq))
+
+    def _locate(self, meta: ObjectMeta) -> None:
+        """Find the chunk to begin with."""
+        index = self._indexes.get(meta['nuid'])
+        if index is not None:
+            self._located(index)
+        elif self._take(2 * estimate(meta)):
+            index_of(self._where, self, meta, self._located)
+
+    def _located(self, index: Index) -> None:
+        self._give_back()
+        meta = self._meta
+        assert meta is not None
+        self._indexes[meta['nuid']] = index
+        self._index = index
+        place = index.find(self._skip)
+        self._last_seq, self._count = place.seq - 1, place.number
+        self._skip -= place.start
+        self._read()
+
+    def _chunks_left(self, meta: ObjectMeta) -> int:
+        """Return about how many chunks are still to come; the fetch asks for more where need be."""
+        left = meta['chunks'] - self._count
+        if not self._whole:
+            left = min(left, (self._skip + self._wanted - self._came) // estimate(meta) + 1)
+        return max(left, 1)
 
     def _use(self, fetch: Fetch) -> None:
         self.strategy = fetch.name
         self._fetch = fetch
         fetch.more()
 
+    # Single messages take from the budget themselves.
+
+    def _take(self, size: int) -> bool:
+        self._give_back()
+        if not self._budget.take(size, self._turn_has_come):
+            self._waiting = True
+            return False
+        self._taken = size
+        return True
+
+    def _turn_has_come(self) -> None:
+        self._waiting = False
+        self._touch()
+        if not (self.done or self._away):
+            self._read()
+
+    def _give_back(self) -> None:
+        taken, self._taken = self._taken, 0
+        if self._waiting:
+            self._waiting = False
+            self._budget.forget(self._turn_has_come)
+        if taken:
+            self._budget.give_back(taken)
+
     def _single(self, message: StoredMessage | None) -> None:
+        self._give_back()
         meta = self._meta
         assert meta is not None
         if message is None:
@@ -176,7 +278,7 @@ class Get(Transfer):
         """There is nothing more to read, though there should be."""
         if not self.done:
             self._close_fetch()
-            resolve(self._bucket, self, self._name, self._looked_again, leader=True)
+            self._resolve(self._looked_again, True)
 
     def _looked_again(self, where: Bucket, meta: ObjectMeta | None) -> None:
         if _same(self._meta, meta):
@@ -205,14 +307,22 @@ class Get(Transfer):
 
     @property
     def _complete(self) -> bool:
-        return self._meta is not None and self._came >= self._meta['size']
+        return self._meta is not None and self._came >= self._wanted
 
     def chunk(self, seq: int, payload: bytes) -> None:
         """Take the next chunk."""
+        if self._index is not None and not self._index.agrees(self._count, seq, len(payload)):
+            # A part has no digest that would tell.
+            self.fail(MissingChunks(bucket=self._where.name, name=self._name))
+            return
         self._last_seq = seq
         self._count += 1
-        self._came += len(payload)
         self._touch()
+        if not self._whole:
+            start = min(self._skip, len(payload))
+            payload = payload[start : start + self._wanted - self._came]
+            self._skip -= start
+        self._came += len(payload)
         self._held.append(payload)
         self._held_bytes += len(payload)
         self._hand_over()
@@ -222,7 +332,8 @@ class Get(Transfer):
         while self._held and not (self._paused or self.done):
             payload = self._held.popleft()
             self._held_bytes -= len(payload)
-            self._hash.update(payload)
+            if self._whole:
+                self._hash.update(payload)
             if not self._guarded(self._sink.write, payload):
                 return
             self._advance(len(payload))
@@ -242,8 +353,9 @@ class Get(Transfer):
     def _verify(self) -> None:
         meta = self._meta
         assert meta is not None
-        digest = record.digest_bytes(meta['digest'])
-        if self._came != meta['size'] or (digest is not None and digest != self._hash.digest()):
+        # The digest is of the whole object: a part is only known to be as long as it must.
+        digest = record.digest_bytes(meta['digest']) if self._whole else None
+        if self._came != self._wanted or (digest is not None and digest != self._hash.digest()):
             self.fail(DigestMismatch(bucket=self._where.name, name=self._name))
             return
         work = self._sink.settle()
@@ -269,9 +381,11 @@ class Get(Transfer):
 
     def _lost(self) -> None:
         self._close_fetch()
+        self._give_back()
 
     def _expecting(self) -> bool:
-        return not self._settling and self.has_room
+        waiting = self._waiting if self._fetch is None else self._fetch.waiting
+        return not (self._settling or waiting) and self.has_room
 
     def cancel(self) -> None:
         """Give up. The callback still comes once, with ``Cancelled``.
@@ -287,6 +401,7 @@ class Get(Transfer):
 
     def _release(self) -> None:
         self._close_fetch()
+        self._give_back()
         try:
             self._sink.discard()
         except OSError as exc:

@@ -2,12 +2,17 @@
 
 What other clients left broken is passed over, and the end does not depend on any message being
 readable: an empty bucket, one of tombstones only, and one whose newest message is rubbish all end.
+
+No more is held than the result: all names, or a page of them, or nothing where each is handed over
+as it comes. A name that is found only where another client spells it is looked up once more: there
+may be a meta, or a tombstone, where it should be, and that one counts, as it does for ``get``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
 from ..calls import Call
 from ..errors import InvalidMetaError, NatsError, StreamNotFoundError
@@ -15,8 +20,79 @@ from ..jetstream import Consumption, Message
 from ..jetstream.types import StoredMessage
 from . import record
 from .bucket import Bucket
+from .infos import Entries, find_many
 from .record import ObjectMeta
 from .transfer import Transfer
+
+# Names that are looked up once more, at a time.
+_MOST_DOUBTS = 500
+# How many more than a page are gathered before the page is cut.
+_SLACK = 1000
+
+
+class Gatherer(Protocol):
+    """What becomes of the names that are found."""
+
+    def add(self, meta: ObjectMeta) -> None:
+        """*meta* is there."""
+
+    def result(self) -> Any:
+        """Return what the user gets."""
+
+
+class Page:
+    """The first names behind a given one, in order.
+
+    Args:
+        after: names up to this one are left out.
+        limit: at most so many; None: all.
+        details: metadata instead of names.
+    """
+
+    def __init__(self, after: str | None, limit: int | None, details: bool) -> None:
+        self._after = after or ''
+        self._limit = limit
+        self._details = details
+        self._found: dict[str, ObjectMeta | None] = {}
+        self._last: str | None = None  # names behind it were left out
+
+    def add(self, meta: ObjectMeta) -> None:
+        name = meta['name']
+        if name > self._after and (self._last is None or name <= self._last):
+            self._found[name] = meta if self._details else None
+            if self._limit is not None and len(self._found) > self._limit + _SLACK:
+                self._cut(self._limit)
+
+    def _cut(self, limit: int) -> None:
+        names = sorted(self._found)
+        for name in names[limit:]:
+            del self._found[name]
+        self._last = names[limit - 1]
+
+    def result(self) -> Any:
+        names = sorted(self._found)[: self._limit]
+        return [self._found[name] for name in names] if self._details else names
+
+
+class Handed:
+    """Hands each over as it comes, in no order.
+
+    Args:
+        hand: called with a name, or with metadata.
+        details: metadata instead of names.
+    """
+
+    def __init__(self, hand: Callable[[Any], None], details: bool) -> None:
+        self._hand = hand
+        self._details = details
+        self._count = 0
+
+    def add(self, meta: ObjectMeta) -> None:
+        self._count += 1
+        self._hand(meta if self._details else meta['name'])
+
+    def result(self) -> int:
+        return self._count
 
 
 class Listing(Transfer):
@@ -25,25 +101,21 @@ class Listing(Transfer):
     Args:
         bucket: the bucket.
         call: the user's call.
+        gatherer: what becomes of what is found.
         deleted: tombstones too.
         prefix: only names that begin so.
-        choose: makes the result of all that was found, by name.
     """
 
     def __init__(
-        self,
-        bucket: Bucket,
-        call: Call,
-        *,
-        deleted: bool,
-        prefix: str,
-        choose: Callable[[dict[str, ObjectMeta]], Any],
+        self, bucket: Bucket, call: Call, gatherer: Gatherer, *, deleted: bool, prefix: str
     ) -> None:
         super().__init__(bucket, call)
         self._deleted = deleted
         self._prefix = prefix
-        self._choose = choose
-        self._found: dict[str, ObjectMeta] = {}
+        self._gatherer = gatherer
+        self._doubts: dict[str, ObjectMeta] = {}  # by their subjects
+        self._asking = False
+        self._all_read = False
         self._consumption: Consumption | None = None
 
     def _go_on(self) -> None:
@@ -53,30 +125,84 @@ class Listing(Transfer):
                 self._message,
                 filter_subjects=self._bucket.subjects.metas + '>',
                 deliver_policy='last_per_subject',
-                on_caught_up=self._complete,
+                on_caught_up=self._caught_up,
                 on_end=self._failed,
             )
+        elif self._asking:
+            self._asking = False
+            self._ask()
 
     def _message(self, message: Message) -> None:
         self._touch()
+        if self.done:
+            return
         try:
             meta = record.parse(stored(message), self._bucket.name)
         except InvalidMetaError:
             return
-        if meta['name'].startswith(self._prefix):
-            # One name in two spellings: the newer one counts.
-            self._found[meta['name']] = meta
+        if not meta['name'].startswith(self._prefix):
+            return
+        if not self._bucket.subjects.is_own(message.subject, meta['name']):
+            self._doubts[message.subject] = meta
+            if len(self._doubts) >= _MOST_DOUBTS:
+                self._ask()
+        else:
+            self._add(meta)
 
-    def _complete(self) -> None:
-        if not self._deleted:
-            self._found = {name: m for name, m in self._found.items() if not m['deleted']}
-        self._end(self._choose(self._found), None)
+    def _caught_up(self) -> None:
+        self._all_read = True
+        self._ask()
+
+    # Names where another client spells them.
+
+    def _ask(self) -> None:
+        if self._asking or self.done:
+            return
+        if not self._doubts:
+            if self._all_read:
+                self._end(self._gatherer.result(), None)
+            return
+        self._asking = True
+        doubts = dict(islice(self._doubts.items(), _MOST_DOUBTS))
+        find_many(
+            self._bucket,
+            self,
+            [meta['name'] for meta in doubts.values()],
+            lambda entries: self._asked(doubts, entries),
+            strict=False,
+        )
+
+    def _asked(self, doubts: dict[str, ObjectMeta], entries: Entries) -> None:
+        self._asking = False
+        self._touch()
+        for subject, meta in doubts.items():
+            self._doubts.pop(subject, None)
+            entry = entries.get(meta['name'])
+            # What counts for this name may be another meta: that is read by itself.
+            if entry is None or entry.message['subject'] == subject:
+                self._add(meta)
+        self._ask()
+
+    def _add(self, meta: ObjectMeta) -> None:
+        if self._deleted or not meta['deleted']:
+            self._gatherer.add(meta)
 
     def _failed(self, err: NatsError | None) -> None:
         if isinstance(err, StreamNotFoundError):
             err = self._bucket.not_found(err)
         if err is not None:
             self.fail(err)
+
+    # Of the user.
+
+    def pause(self) -> None:
+        super().pause()
+        if self._consumption is not None:
+            self._consumption.pause()
+
+    def _resumed(self) -> None:
+        if self._consumption is not None:
+            self._consumption.resume()
 
     def _release(self) -> None:
         if self._consumption is not None:

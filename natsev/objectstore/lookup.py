@@ -86,21 +86,33 @@ def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> No
         bucket.last(op, subject, answered(subject))
 
 
+def entry_of(bucket: Bucket, name: str, message: StoredMessage) -> Entry | None:
+    """Return what *message* says of *name*, None when it is the meta of another name.
+
+    Raises:
+        InvalidMetaError: it cannot be understood.
+    """
+    meta = record.parse(message, bucket.name)
+    # Another dialect may spell another name the same way.
+    return Entry(meta, message) if meta['name'] == name else None
+
+
 def _parsed(bucket: Bucket, op: Operation, name: str, message: StoredMessage) -> Entry | None:
-    """Return the entry, None when it is that of another name; an invalid one ends *op*."""
+    """Return ``entry_of``; an invalid one ends *op*."""
     try:
-        meta = record.parse(message, bucket.name)
+        return entry_of(bucket, name, message)
     except InvalidMetaError as err:
         op.fail(err)
         return None
-    # Another dialect may spell another name the same way.
-    return Entry(meta, message) if meta['name'] == name else None
 
 
 def _learn(bucket: Bucket, subject: str, entry: Entry | None) -> None:
     if entry is not None:
         meta = entry.meta
-        bucket.learn(subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted']))
+        versions = record.versions_kept(entry.message)
+        bucket.learn(
+            subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted'], versions)
+        )
 
 
 def resolve(

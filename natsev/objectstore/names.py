@@ -48,11 +48,17 @@ class Subjects:
     def __init__(self, bucket: str, dialect: Dialect = 'adr20') -> None:
         self.chunks = f'$O.{bucket}.C.'
         self.metas = f'$O.{bucket}.M.'
+        # Among the chunks, where no other client looks: see ``versions``.
+        self.logs = f'{self.chunks}versions.'
         self._spell = _SPELLINGS[dialect]
 
     def chunk(self, nuid: str) -> str:
         """Return the subject of all chunks of the object *nuid*."""
         return self.chunks + nuid
+
+    def log(self, name: str) -> str:
+        """Return the subject of the copies of earlier metas of the object *name*."""
+        return self.logs + encode_object_name(name)
 
     def meta(self, name: Any) -> str:
         """Return the subject of the meta of the object *name*.
@@ -64,6 +70,13 @@ class Subjects:
         if len(subject) > _LONGEST_SUBJECT:
             raise ValueError(f'object name of {len(name)} characters is too long for this bucket')
         return subject
+
+    def is_own(self, subject: str, name: str) -> bool:
+        """Is *subject* where the meta of *name* should be, or is there no such place?"""
+        try:
+            return self.meta(name) == subject
+        except ValueError:
+            return True
 
     def other_metas(self, name: str) -> list[str]:
         """Return the subjects on which other clients may have put the meta of *name*."""

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from enum import Enum, auto
+from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -27,13 +28,12 @@ from ..errors import (
     ObjectChanged,
     ObjectStoreError,
     RequestTimeout,
-    SealedError,
     WrongSequenceError,
 )
 from ..headers import Headers
 from ..jetstream.api import parse_reply
 from ..jetstream.types import StoredMessage
-from . import record
+from . import metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
 from .operation import StoreCall
@@ -41,9 +41,12 @@ from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
 from .transfer import Transfer
+from .versions import save, trim_in_background
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
+# Bytes hashed at once, and how often in one turn of the loop: some two milliseconds.
+_HASHED, _HASHED_PER_TURN = 256 * 1024, 8
 _WRONG_LAST_MSG_ID = 10070
 _PAUSE = 0.25
 
@@ -60,6 +63,7 @@ ANY = Condition()
 
 class _Stage(Enum):
     OPENING = auto()  # the bucket's configuration is asked for
+    COMPARING = auto()  # the source is hashed, to see whether it is there already
     STARTING = auto()  # the first bytes are awaited
     SENDING = auto()
     COMMITTING = auto()  # the metadata is on its way
@@ -76,6 +80,9 @@ class Put(Transfer):
         chunk_size: as asked for; what the server takes may be less.
         condition: what must hold.
         progress: the user's, called as ``progress(done, total)``.
+        skip_same: store nothing when the object there has the same bytes.
+        ttl: ms after which the object goes; None: never.
+        keep_versions: how many earlier versions shall be kept; None: as many as before.
     """
 
     def __init__(
@@ -88,8 +95,12 @@ class Put(Transfer):
         chunk_size: int,
         condition: Condition = ANY,
         progress: Callable[..., Any] | None = None,
+        skip_same: bool = False,
+        ttl: float | None = None,
+        keep_versions: int | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
+        self._keep_versions = keep_versions
         self.bytes_total = source.size
         self._meta = meta
         self._subject = bucket.subjects.meta(meta['name'])
@@ -101,14 +112,19 @@ class Put(Transfer):
         self._size = 0
         self._at_end = False
         self._ahead: deque[Buffer] = deque()  # read, but not yet taken by the chunks
-        self._chunks = Chunks(self, bucket, meta['nuid'])
+        self._skip_same = skip_same
+        self._ttl = ttl
+        self._chunks = Chunks(self, bucket, meta['nuid'], ttl_of_chunks(ttl))
         # Is it one chunk, which goes out together with the metadata?
         self._pair = False
-        # The meta to replace: its sequence, and the nuid whose chunks go with it.
+        # The meta to replace: its sequence, and what else there is to know of it.
         self._expected: int | None = None
-        self._replaced: str | None = None
+        self._present = NOTHING
+        # Its message, where it is to be kept as a version; and is it being saved as one?
+        self._current: StoredMessage | None = None
+        self._saving = False
         # The same of every attempt; and since when it is not known what became of one.
-        self._attempts: dict[int, str | None] = {}
+        self._attempts: dict[int, Known] = {}
         self._unsure_since: float | None = None
         # The metadata's publish, and the reply to it.
         self._request: Handle | None = None
@@ -117,12 +133,15 @@ class Put(Transfer):
         self._repeated = False
         self._was_lost = False
         self._purging = False
+        self._began_at = 0.0
 
     # The stages.
 
     def _go_on(self) -> None:
         if self._stage is _Stage.OPENING:
             self._bucket.open(self, self._opened)
+        elif self._stage is _Stage.COMPARING:
+            self._compare_again()
         elif self._stage is _Stage.STARTING:
             self._look()
         elif self._chunks.settled and self._stage is _Stage.COMMITTING:
@@ -134,14 +153,15 @@ class Put(Transfer):
             self._chunks.recover()
 
     def _opened(self) -> None:
-        bucket = self._bucket
-        if bucket.config.get('sealed'):
-            self.fail(SealedError(400, 10109, f'bucket {bucket.name!r} is sealed'))
+        refusal = self._bucket.refusal()
+        if refusal is not None:
+            self.fail(refusal)
             return
-        if 'mirror' in bucket.config:
-            self.fail(ObjectStoreError(f'bucket {bucket.name!r} is a mirror', bucket=bucket.name))
+        if self._ttl is not None and not self._bucket.config.get('allow_msg_ttl'):
+            text = 'the bucket takes no ttl: create it with object_ttl=True'
+            self.fail(ObjectStoreError(text, bucket=self._bucket.name))
             return
-        self._chunk_size = self._clamped(self._chunk_size)
+        self._chunk_size = chunk_size_for(self._bucket, self._chunk_size)
         self._meta['options']['max_chunk_size'] = self._chunk_size
         try:
             self._source.open()
@@ -149,16 +169,62 @@ class Put(Transfer):
             self._source_failed(exc)
             return
         self.bytes_total = self._source.size
+        if self._skip_same:
+            self._stage = _Stage.COMPARING
+            self._compare()
+        else:
+            self._stage = _Stage.STARTING
+            self._look()
+
+    # Is it the same object that is there?
+
+    def _compare(self) -> None:
+        self._bucket.leader(self, {'last_by_subj': self._subject}, self._compare_with)
+
+    def _compare_again(self) -> None:
+        try:
+            if not self._source.rewind():
+                raise OSError('it cannot be read twice')
+        except Exception as exc:  # whatever the user's file raises
+            self._source_failed(exc)
+        else:
+            self._compare()
+
+    def _compare_with(self, message: StoredMessage | None) -> None:
+        if not self._take_current(message):
+            return
+        meta = meta_of(message, self._bucket.name)
+        size = self._source.size
+        if meta is None or not meta['digest'] or size not in (None, meta['size']):
+            self._differs()
+        else:
+            self._hash_on(meta, hashlib.sha256())
+
+    def _hash_on(self, meta: ObjectMeta, digest: Any) -> None:
+        """Hash the source, a part in each turn of the loop."""
+        if not self.running:
+            return  # begins again with the next connection, or when it is resumed
+        try:
+            for _ in range(_HASHED_PER_TURN):
+                piece = self._source.read(_HASHED)
+                digest.update(piece or b'')
+                if not piece or len(piece) < _HASHED:
+                    break
+            else:
+                self._nats.call_soon(self._hash_on, meta, digest)
+                return
+            if digest.digest() == record.digest_bytes(meta['digest']):
+                self._end(meta, None)
+            elif not self._source.rewind():
+                raise OSError('it cannot be read twice')
+            else:
+                self._differs()
+        except Exception as exc:  # whatever the user's file raises
+            self._source_failed(exc)
+
+    def _differs(self) -> None:
         self._stage = _Stage.STARTING
         self._look()
-
-    def _clamped(self, chunk_size: int) -> int:
-        """Return *chunk_size*, or the most that server and stream let through."""
-        most = self._nats.max_payload()
-        limit = self._bucket.config.get('max_msg_size', -1)
-        if limit > 0:
-            most = min(most, limit)
-        return min(chunk_size, max(most - _HEADROOM, most // 2))
 
     def _look(self) -> None:
         """Look at the first bytes: are they all?"""
@@ -173,6 +239,7 @@ class Put(Transfer):
             return  # failed, or there is nothing yet
         self._pair = self._at_end and len(self._ahead) == 1
         self._stage = _Stage.SENDING
+        self._began_at = monotonic()
         if not (self._at_end and len(self._ahead) < 2 and self._guess()):
             self._read_current()
         # With a condition it is better to know first than to send in vain.
@@ -182,7 +249,9 @@ class Put(Transfer):
     def _resumed(self) -> None:
         if not self.running:
             return
-        if self._stage is _Stage.STARTING:
+        if self._stage is _Stage.COMPARING:
+            self._compare_again()
+        elif self._stage is _Stage.STARTING:
             self._look()
         elif self._stage is _Stage.SENDING and self._chunks.refusal is None:
             self._chunks.pump()
@@ -252,7 +321,9 @@ class Put(Transfer):
         elif self._at_end and not self._ahead and self.running and self._expected is not None:
             if self._reply is not None:
                 self._settle()
-            elif self._request is None and (self._pair or self._chunks.settled):
+            elif (
+                self._request is None and not self._saving and (self._pair or self._chunks.settled)
+            ):
                 self._commit()
 
     # The metadata that is there now.
@@ -260,12 +331,14 @@ class Put(Transfer):
     def _guess(self) -> bool:
         """Expect what was last seen, or that there is nothing; False: that is not enough."""
         known = self._bucket.known(self._subject)
+        if self._keep_versions or (known is not None and known.versions):
+            return False  # what is there is to be kept: it must be read
         if self._condition.expected_seq is not None:
             if known is None or known.seq != self._condition.expected_seq:
                 return False
         elif known is None or (self._condition.if_absent and known.live):
             known = NOTHING
-        self._expected, self._replaced = known.seq, known.nuid
+        self._expected, self._present = known.seq, known
         return True
 
     def _read_current(self) -> None:
@@ -285,23 +358,30 @@ class Put(Transfer):
         ):
             self.fail(WrongSequenceError(400, 10071, f'wrong last sequence: {current.seq}'))
             return False
-        self._expected, self._replaced = current.seq, current.nuid
+        self._expected, self._present, self._current = current.seq, current, message
         return True
 
     # Publishing the metadata.
 
     def _commit(self) -> None:
         assert self._expected is not None
-        self._attempts[self._expected] = self._replaced
+        current = self._current
+        if current is not None and self._present.live and self._kept(self._present):
+            self._saving = True
+            save(self._bucket, self, self._meta['name'], current, self._saved)
+            return
+        self._attempts[self._expected] = self._present
         self._stage = _Stage.COMMITTING
         self._reply = None
         self._guarded = not self._chunks.settled
         meta = self._meta
         meta['size'], meta['chunks'] = self._size, self._chunks.count
         meta['digest'] = record.digest_text(self._hash.digest(), self._bucket.dialect)
+        ttl = '' if self._ttl is None else f'Nats-TTL: {self._ttl_left()}s\r\n'
         guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
         block = (
-            f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n'
+            f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n{ttl}'
+            f'{metas.versions_header(self._kept(self._present))}'
             f'Nats-Expected-Last-Subject-Sequence: {self._expected}\r\n{guard}\r\n'
         )
         try:
@@ -310,6 +390,17 @@ class Put(Transfer):
             )
         except NatsError as err:  # the metadata is larger than the server takes
             self.fail(err)
+
+    def _ttl_left(self) -> int:
+        """Return seconds: the metadata must not outlive the chunks, which were stored before."""
+        assert self._ttl is not None
+        spent = monotonic() - self._began_at
+        return max(1, int(self._ttl / 1000 - spent))
+
+    def _saved(self, _ack: Any) -> None:
+        self._saving = False
+        self._current = None
+        self._commit()
 
     def _published(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
@@ -327,14 +418,17 @@ class Put(Transfer):
 
     def _settle_late(self) -> None:
         """The reply comes when nobody waits any longer: only see to it that nothing is left."""
+        if isinstance(self._reply, dict):
+            self._replace(int(self._reply.get('seq') or 0))
+            return
         call = StoreCall(self._bucket, None)
 
         def read(message: StoredMessage | None) -> None:
             current = known_of(message, self._bucket.name)
-            stored = current.live and current.nuid == self._meta['nuid']
-            gone = self._replaced if stored else self._meta['nuid']
-            if gone not in (None, current.nuid):
-                Purge(self._bucket, gone).start()
+            if current.live and current.nuid == self._meta['nuid']:
+                self._replace(current.seq)  # an earlier attempt was stored
+            else:
+                Purge(self._bucket, self._meta['nuid']).start()
             call.end()
 
         self._bucket.leader(call, {'last_by_subj': self._subject}, read)
@@ -380,20 +474,32 @@ class Put(Transfer):
 
     def _finish(self, seq: int) -> None:
         """The metadata is stored, as *seq*: by the last attempt, or by one whose reply was lost."""
-        nuid = self._meta['nuid']
         self._meta['seq'] = seq
         self._meta['mtime'] = datetime.now(timezone.utc)
-        self._bucket.learn(self._subject, Known(seq, nuid, True))
-        before = max((expected for expected in self._attempts if expected < seq), default=-1)
-        replaced = self._attempts.get(before)
-        if replaced is not None and replaced != nuid:
-            Purge(self._bucket, replaced).start(now=True)
+        self._replace(seq)
         self._end(self._meta, None)
+
+    def _replace(self, seq: int) -> None:
+        """Have what was replaced purged, or kept as a version."""
+        nuid = self._meta['nuid']
+        before = max((expected for expected in self._attempts if expected < seq), default=-1)
+        replaced = self._attempts.get(before, NOTHING)
+        kept = self._kept(replaced)
+        self._bucket.learn(self._subject, Known(seq, nuid, True, kept))
+        if kept or replaced.versions:
+            trim_in_background(self._bucket, self._meta['name'], kept)
+        if not kept and replaced.nuid is not None and replaced.nuid != nuid:
+            Purge(self._bucket, replaced.nuid).start(now=True)
+
+    def _kept(self, present: Known) -> int:
+        """Return how many versions are to be kept where *present* is replaced."""
+        return present.versions if self._keep_versions is None else self._keep_versions
 
     # Trouble.
 
     def _lost(self) -> None:
         self._was_lost = True
+        self._saving = False
         self._chunks.lost()
         self._give_up_request()
 
@@ -406,7 +512,7 @@ class Put(Transfer):
     def _expecting(self) -> bool:
         if self._stage is _Stage.SENDING and not self.done:
             return self._expected is None or self._chunks.unanswered > 0
-        return self._stage is not _Stage.STARTING
+        return self._stage not in (_Stage.STARTING, _Stage.COMPARING) or self.done
 
     def _idle(self) -> None:
         if self.done:
@@ -451,6 +557,31 @@ def _raise(exc: Exception) -> None:
     raise exc
 
 
+def chunk_size_for(bucket: Bucket, wanted: int) -> int:
+    """Return *wanted*, or the most that server and stream let through."""
+    most = bucket.nats.max_payload()
+    limit = bucket.config.get('max_msg_size', -1)
+    if limit > 0:
+        most = min(most, limit)
+    return min(wanted, max(most - _HEADROOM, most // 2))
+
+
+def ttl_of_chunks(ttl: float | None) -> bytes:
+    """Return the header of chunks that live for *ttl* ms, and a little longer than metadata."""
+    return b'' if ttl is None else b'Nats-TTL: %ds\r\n' % (ceil(ttl / 1000) + 1)
+
+
+def meta_of(message: StoredMessage | None, bucket: str) -> ObjectMeta | None:
+    """Return the live object in *message*; None: it is none, or a link, or cannot be read."""
+    if message is None:
+        return None
+    try:
+        meta = record.parse(message, bucket)
+    except InvalidMetaError:
+        return None
+    return None if meta['deleted'] or 'link' in meta['options'] else meta
+
+
 def known_of(message: StoredMessage | None, bucket: str) -> Known:
     """Return what *message*, the last meta on its subject, says of what is there."""
     if message is None:
@@ -459,4 +590,5 @@ def known_of(message: StoredMessage | None, bucket: str) -> Known:
         meta = record.parse(message, bucket)
     except InvalidMetaError:  # of another client: there is something, but nothing to purge
         return Known(message['seq'], None, True)
-    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'])
+    versions = record.versions_kept(message)
+    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'], versions)

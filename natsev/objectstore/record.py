@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypedDict, cast
@@ -20,6 +21,9 @@ from ..jetstream.types import StoredMessage
 from .names import Dialect, is_nuid, name_of
 
 _DIGEST = 'SHA-256='
+# How many earlier versions of the object are kept, see ``versions``.
+VERSIONS = 'Natsev-Versions'
+_NUID = re.compile(rb'"nuid"\s*:\s*"([A-Za-z0-9_=-]{1,128})"')
 _ZERO_TIME = '0001-01-01T00:00:00Z'
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
 
@@ -117,6 +121,17 @@ def to_json(meta: ObjectMeta, unknown: Mapping[str, Any] | None = None) -> bytes
         return json.dumps(body, separators=(',', ':')).encode()
 
 
+def rewrite(payload: bytes, fields: Mapping[str, Any]) -> bytes:
+    """Return the body of a meta message with other *fields*, and all else as it was written.
+
+    Args:
+        payload: the body; a JSON object, as ``parse`` has found.
+        fields: what is different; None: the field is left out.
+    """
+    body = {**raw(payload), **fields, 'mtime': _ZERO_TIME}
+    return _to_json({key: value for key, value in body.items() if value is not None}).encode()
+
+
 def tombstone(meta: ObjectMeta) -> ObjectMeta:
     """Return the metadata that says that *meta* is deleted."""
     return {**meta, 'size': 0, 'chunks': 0, 'digest': None, 'deleted': True}
@@ -146,6 +161,19 @@ def parse(message: StoredMessage, bucket: str) -> ObjectMeta:
                 f'invalid object metadata on {subject}: {exc}', bucket=bucket, name=meta['name']
             ) from None
     return meta
+
+
+def versions_kept(message: StoredMessage) -> int:
+    """Return how many earlier versions are to be kept, as this meta says."""
+    headers = message['headers']
+    text = '' if headers is None else headers.get(VERSIONS) or ''
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def nuid_in(payload: bytes) -> str | None:
+    """Return the nuid that *payload*, which is no valid metadata, seems to name."""
+    found = _NUID.search(payload)
+    return None if found is None else found[1].decode()
 
 
 def _fill(meta: ObjectMeta, body: dict[str, Any]) -> None:

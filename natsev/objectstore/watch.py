@@ -65,12 +65,16 @@ class Watch:
         try:
             meta = record.parse(stored(message), self._bucket.name)
         except InvalidMetaError as err:
-            self._tell(None, err)
+            if self._is_wanted(err.name or ''):
+                self._tell(None, err)
             return
         if meta['deleted'] and self._ignore_deletes:
             return
-        if meta['name'].startswith(self._prefix) and self._name in (None, meta['name']):
+        if self._is_wanted(meta['name']):
             self._tell(meta, None)
+
+    def _is_wanted(self, name: str) -> bool:
+        return name.startswith(self._prefix) and self._name in (None, name)
 
     def _caught_up(self) -> None:
         self._tell(None, None)

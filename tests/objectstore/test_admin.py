@@ -91,6 +91,7 @@ def test_all_options(run, make):
         'metadata': {'a': 'b'},
         'mirror': None,
         'sources': [],
+        'read_only': False,
         'backing_store': 'JetStream',
     }
 

@@ -1,0 +1,144 @@
+"""The metadata of many names in few round trips (ADR-31: ``multi_last``).
+
+Hundreds of names are asked for in one request, first as this dialect spells them. Only what that
+did not find is asked for in the spellings of other clients, and, where a server may lag behind, of
+the leader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ..errors import InvalidMetaError, NatsError, StreamNotFoundError
+from ..jetstream.types import StoredMessage
+from .bucket import Bucket
+from .lookup import Entry, entry_of, find
+from .operation import Operation
+
+# What one request asks for: a server answers for 1024 subjects, and takes no more than 1 MiB.
+_MOST_SUBJECTS = 512
+_MOST_BYTES = 256 * 1024
+
+Entries = dict[str, Entry]
+
+
+def find_many(
+    bucket: Bucket,
+    op: Operation,
+    names: Sequence[str],
+    then: Callable[[Entries], None],
+    *,
+    strict: bool = True,
+) -> None:
+    """Read the metadata of *names*: ``then(entries)`` by name, tombstones included.
+
+    Args:
+        bucket: where.
+        op: what it is a step of.
+        names: the objects; each must be a name that this dialect can spell.
+        then: called with what was found.
+        strict: what cannot be understood ends *op*; else it is passed over.
+    """
+    found: Entries = {}
+
+    def missing() -> list[str]:
+        return [name for name in dict.fromkeys(names) if name not in found]
+
+    def own() -> None:
+        pairs = [(bucket.subjects.meta(name), name) for name in missing()]
+        _Round(bucket, op, pairs, found, others, strict).ask()
+
+    def others() -> None:
+        pairs = [
+            (subject, name) for name in missing() for subject in bucket.subjects.other_metas(name)
+        ]
+        _Round(bucket, op, pairs, found, leader, strict).ask()
+
+    def leader() -> None:
+        left = iter(missing() if bucket.replicated else ())
+        one_by_one(left)
+
+    def one_by_one(left: Iterator[str]) -> None:
+        name = next(left, None)
+        if name is None:
+            then(found)
+            return
+
+        def answered(entry: Entry | None) -> None:
+            if entry is not None:
+                found[name] = entry
+            one_by_one(left)
+
+        find(bucket, op, name, answered, leader=True)
+
+    bucket.open(op, own)
+
+
+class _Round:
+    """Asks for the last message of each subject, as many at a time as one request takes."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        op: Operation,
+        pairs: Iterable[tuple[str, str]],
+        found: Entries,
+        then: Callable[[], None],
+        strict: bool,
+    ) -> None:
+        self._strict = strict
+        self._bucket = bucket
+        self._op = op
+        self._names: dict[str, list[str]] = {}
+        for subject, name in pairs:
+            self._names.setdefault(subject, []).append(name)
+        self._left = iter(self._names)
+        self._next = next(self._left, None)
+        self._found = found
+        self._then = then
+
+    def ask(self) -> None:
+        if self._op.done:
+            return
+        subjects = self._take()
+        if not subjects:
+            self._then()
+            return
+        try:
+            self._op.child = self._bucket.js.direct_get(
+                self._bucket.stream, {'multi_last': subjects}, self._answered
+            )
+        except NatsError as err:
+            self._op.fail(err)
+
+    def _take(self) -> list[str]:
+        subjects: list[str] = []
+        size = 0
+        while self._next is not None and len(subjects) < _MOST_SUBJECTS and size < _MOST_BYTES:
+            subjects.append(self._next)
+            size += len(self._next)
+            self._next = next(self._left, None)
+        return subjects
+
+    def _answered(self, messages: list[StoredMessage] | None, err: NatsError | None) -> None:
+        if self._op.done:
+            return
+        if isinstance(err, StreamNotFoundError):
+            err = self._bucket.not_found(err)
+        if err is not None:
+            self._op.fail(err)
+            return
+        for message in messages or ():
+            for name in self._names[message['subject']]:
+                self._take_in(name, message)
+        self.ask()
+
+    def _take_in(self, name: str, message: StoredMessage) -> None:
+        try:
+            entry = entry_of(self._bucket, name, message)
+        except InvalidMetaError as err:
+            if self._strict:
+                self._op.fail(err)
+            return
+        if entry is not None:
+            self._found.setdefault(name, entry)

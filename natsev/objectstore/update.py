@@ -1,0 +1,197 @@
+"""Changing an object's metadata, its name included (ADR-20).
+
+What the user does not change stays byte for byte as it was written, fields of other clients that we
+know nothing of included. A new name is written first and the old one deleted then: whatever breaks
+in between, the object is there, under both names at worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import NatsError, WrongSequenceError
+from ..jetstream.types import StoredMessage
+from ..nuid import next_nuid
+from . import metas, record
+from .bucket import Bucket
+from .lookup import Entry, find
+from .operation import StoreCall
+from .parallel import each
+from .record import ObjectMeta
+from .versions import read_log, save
+
+CHANGES = ('name', 'description', 'headers', 'metadata')
+
+
+def check_changes(bucket: Bucket, changes: Any) -> dict[str, Any]:
+    """Return the *changes* of a user, checked.
+
+    Raises:
+        TypeError, ValueError: one is unknown, or its value cannot be.
+    """
+    if not isinstance(changes, Mapping):
+        raise TypeError(f'changes must be a mapping, not {type(changes).__name__}')
+    checked: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key == 'name':
+            bucket.subjects.meta(value)
+            checked[key] = value
+        elif key == 'description':
+            checked[key] = record.check_description(value)
+        elif key == 'headers':
+            checked[key] = record.check_headers(value)
+        elif key == 'metadata':
+            checked[key] = record.check_metadata(value)
+        else:
+            raise ValueError(f'unknown change {key!r}: it can be one of {", ".join(CHANGES)}')
+    return checked
+
+
+class Update:
+    """One object's metadata being changed.
+
+    Args:
+        bucket: where.
+        call: the user's call; its result is the metadata, or None where there is no such object.
+        name: the object.
+        changes: see ``check_changes``.
+        expected_seq: the revision it must have; None: any.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        call: StoreCall,
+        name: str,
+        changes: dict[str, Any],
+        expected_seq: int | None,
+    ) -> None:
+        self._bucket = bucket
+        self._call = call
+        self._name = name
+        self._changes = changes
+        self._expected_seq = expected_seq
+        self._new_name = changes.get('name', name)
+
+    def start(self) -> None:
+        """Read what is to be changed, from the leader."""
+        self._bucket.writable(self._call, self._look)
+
+    def _look(self) -> None:
+        find(self._bucket, self._call, self._name, self._found, leader=True)
+
+    def _found(self, entry: Entry | None) -> None:
+        seq = entry.meta['seq'] if entry is not None else 0
+        if self._expected_seq not in (None, seq):
+            self._call.fail(WrongSequenceError(400, 10071, f'wrong last sequence: {seq}'))
+        elif entry is None or entry.meta['deleted']:
+            self._call.end(None, None)
+        elif self._new_name == self._name:
+            self._change(entry)
+        else:
+            find(
+                self._bucket,
+                self._call,
+                self._new_name,
+                lambda there: self._rename(entry, there),
+                leader=True,
+            )
+
+    def _changed(self, entry: Entry) -> tuple[ObjectMeta, bytes]:
+        """Return the new metadata, and its body."""
+        fields = {key: value or None for key, value in self._changes.items()}
+        meta: ObjectMeta = {**entry.meta, **self._changes}  # type: ignore[typeddict-item]
+        if not meta['nuid']:  # a link of the JavaScript client has none, and others want one
+            fields['nuid'] = meta['nuid'] = next_nuid()
+        fields['bucket'] = self._bucket.name
+        return meta, record.rewrite(entry.message['payload'], fields)
+
+    def _change(self, entry: Entry) -> None:
+        def failed(err: NatsError) -> bool:
+            if isinstance(err, WrongSequenceError) and self._expected_seq is None:
+                self._look()  # somebody else was first: what he wrote is changed then
+                return True
+            return False
+
+        meta, payload = self._changed(entry)
+        metas.publish(
+            self._bucket,
+            self._call,
+            entry.message['subject'],
+            meta,
+            lambda stored: self._call.end(stored, None),
+            expected=entry.meta['seq'],
+            payload=payload,
+            versions=record.versions_kept(entry.message),
+            catch=failed,
+        )
+
+    # A new name.
+
+    def _rename(self, entry: Entry, there: Entry | None) -> None:
+        if there is not None and not there.meta['deleted']:
+            self._call.fail(metas.taken(self._new_name))
+            return
+        subject = self._bucket.subjects.meta(self._new_name)
+        here = there is not None and there.message['subject'] == subject
+        meta, payload = self._changed(entry)
+        metas.publish(
+            self._bucket,
+            self._call,
+            subject,
+            meta,
+            lambda stored: self._remove_old(entry, stored),
+            expected=there.meta['seq'] if there is not None and here else 0,
+            payload=payload,
+            versions=record.versions_kept(entry.message),
+        )
+
+    def _remove_old(self, entry: Entry, stored: ObjectMeta) -> None:
+        """The new name stands: delete the old one, unless it is another object by now."""
+
+        def failed(err: NatsError) -> bool:
+            if isinstance(err, WrongSequenceError):
+                self._take_back(stored, err)
+                return True
+            return False
+
+        # A nuid of its own: whoever puts the old name again purges what its tombstone names.
+        grave = {**record.tombstone(entry.meta), 'nuid': next_nuid()}
+        metas.publish(
+            self._bucket,
+            self._call,
+            entry.message['subject'],
+            grave,  # type: ignore[arg-type]
+            lambda _: self._move_log(entry, stored),
+            expected=entry.meta['seq'],
+            catch=failed,
+        )
+
+    def _take_back(self, stored: ObjectMeta, err: WrongSequenceError) -> None:
+        """The object was replaced or deleted meanwhile, its chunks with it: no new name for it."""
+        body = {'filter': self._bucket.subjects.meta(self._new_name), 'seq': stored['seq'] + 1}
+        self._bucket.api(self._call, 'STREAM.PURGE', body, lambda _: self._call.fail(err))
+
+    # Earlier versions.
+
+    def _move_log(self, entry: Entry, stored: ObjectMeta) -> None:
+        """Earlier versions follow the new name."""
+        if not record.versions_kept(entry.message):
+            self._call.end(stored, None)
+            return
+        body = {'filter': self._bucket.subjects.log(self._name)}
+
+        def moved() -> None:
+            self._bucket.api(
+                self._call, 'STREAM.PURGE', body, lambda _: self._call.end(stored, None)
+            )
+
+        def move(version: Entry, done: Callable[[], None]) -> None:
+            copy: StoredMessage = {**version.message, 'seq': version.meta['seq']}
+            save(self._bucket, self._call, self._new_name, copy, lambda _: done())
+
+        def read(entries: list[Entry]) -> None:
+            each(self._call, reversed(entries), move, moved, window=1)
+
+        read_log(self._bucket, self._call, self._name, read)
