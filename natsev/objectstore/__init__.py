@@ -127,12 +127,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             expected_seq: store only if the present object, or its tombstone, has this ``seq`` (0:
                 there is none).
             if_absent: store only if there is no such object.
-            skip_same: when the object there has the same bytes, leave it as it is (its metadata
-                too): it is the result. The data is read twice, so it must not be an iterable.
-            ttl: ms after which the server removes the object, at least 1000; the bucket must allow
-                it (``object_ttl``).
-            atomic: store chunks and metadata in one batch, all or nothing; the bucket must allow
-                it (``atomic``), and it takes up to 999 chunks, held in memory.
+            skip_same: when the object there has the same bytes, it and its metadata stay, and it
+                is the result. The data is read twice, so it must not be an iterable.
+            ttl: ms after which the server removes the object, at least 1000, in a bucket with
+                ``object_ttl``.
+            atomic: store chunks and metadata in one batch, all or nothing, in a bucket with
+                ``atomic``; up to 999 chunks, held in memory.
             keep_versions: keep so many earlier versions of the object, see ``versions``; default:
                 as many as the put before, at first none.
 
