@@ -23,7 +23,7 @@ from .commit import Commit, Item
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
-from .get import Get, Part
+from .get import WHOLE, Get, Part
 from .history import History
 from .lookup import resolve
 from .names import DIALECTS, Dialect
@@ -31,6 +31,8 @@ from .operation import StoreCall
 from .put import Put
 from .reader import Reader
 from .record import ObjectMeta
+from .resume_get import PartFile, ResumedGet
+from .resume_put import ResumedPut
 from .sink import Handed, Sink, sink_for
 from .source import Source, can_rewind, source_of
 from .transfer import Transfer
@@ -105,6 +107,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         skip_same: bool = False,
         ttl: int | None = None,
         atomic: bool | None = None,
+        resume: bool | Path = False,
         keep_versions: int | None = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
@@ -162,6 +165,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             'keep_versions': keep_versions,
             'ttl': ttl,
         }
+        if resume:
+            if not isinstance(data, Path):
+                raise TypeError(f'resume needs data that is a Path, not {type(data).__name__}')
+            if atomic or skip_same:
+                raise ValueError('resume goes neither with atomic nor with skip_same')
+            options['journal'] = resume if isinstance(resume, Path) else _journal_of(data)
         if skip_same and not can_rewind(source):
             raise TypeError('skip_same needs data that can be read twice')
         if atomic:
@@ -247,10 +256,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         *,
         progress: AnyCallback | None = None,
         skip_same: bool = False,
+        journal: Path | None = None,
         **options: Any,
     ) -> Put:
         item = self._item(name, source, **options)
-        put = Put(
+        kind = Put if journal is None else ResumedPut
+        put = kind(
             self._bucket,
             self._bucket.nats.call(cb),
             item.meta,
@@ -262,6 +273,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             ttl=item.ttl,
             keep_versions=item.keep_versions,
         )
+        if isinstance(put, ResumedPut) and journal is not None:
+            put.keep_journal(journal)
         put.start()
         return put
 
@@ -325,6 +338,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
         version: int | None = None,
+        resume: bool = False,
     ) -> Transfer:
         """Read an object, or a part of it.
 
@@ -343,6 +357,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             progress: called as ``progress(done, total)``.
             if_none_match: a digest as in metadata: the object is not read when it still has it.
             version: the ``seq`` of an earlier version, see ``versions``.
+            resume: let another process go on where this one ends, with the same call: *into* must
+                be a ``Path`` then. What has come is kept beside it, in ``.<name>.part``.
 
         Returns:
             A ``Transfer``.
@@ -361,13 +377,21 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         Raises:
             TypeError, ValueError: an argument cannot be.
         """
+        part = check.part(offset, length)
+        sink = sink_for(into)
+        if resume:
+            if not isinstance(into, Path):
+                raise TypeError(f'resume needs into to be a Path, not {type(into).__name__}')
+            if part != WHOLE:
+                raise ValueError('resume is for whole objects')
+            sink = PartFile(into)
         call = self._bucket.nats.call(cb, 3, 1)
         return self._get(
             name,
             call,
-            sink_for(into),
+            sink,
             lambda *results: results,
-            check.part(offset, length),
+            part,
             progress,
             if_none_match,
             version,
@@ -421,7 +445,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         version: int | None,
     ) -> Get:
         self._bucket.subjects.meta(name)
-        get = Get(
+        kind = ResumedGet if isinstance(sink, PartFile) else Get
+        get = kind(
             self._bucket,
             call,
             name,
@@ -484,6 +509,10 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         call = StoreCall(self._bucket, cb)
         self._bucket.nats.call_soon(Delete(self._bucket, call, name, expected_seq).start)
         return call
+
+
+def _journal_of(data: Path) -> Path:
+    return data.with_name(f'.{data.name}.put')
 
 
 def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:

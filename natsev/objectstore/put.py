@@ -63,6 +63,7 @@ ANY = Condition()
 
 class _Stage(Enum):
     OPENING = auto()  # the bucket's configuration is asked for
+    PREPARING = auto()
     COMPARING = auto()  # the source is hashed, to see whether it is there already
     STARTING = auto()  # the first bytes are awaited
     SENDING = auto()
@@ -140,6 +141,8 @@ class Put(Transfer):
     def _go_on(self) -> None:
         if self._stage is _Stage.OPENING:
             self._bucket.open(self, self._opened)
+        elif self._stage is _Stage.PREPARING:
+            self._prepare()
         elif self._stage is _Stage.COMPARING:
             self._compare_again()
         elif self._stage is _Stage.STARTING:
@@ -169,6 +172,11 @@ class Put(Transfer):
             self._source_failed(exc)
             return
         self.bytes_total = self._source.size
+        self._stage = _Stage.PREPARING
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """The source is open; called again after a lost connection."""
         if self._skip_same:
             self._stage = _Stage.COMPARING
             self._compare()
@@ -237,10 +245,11 @@ class Put(Transfer):
             self._ahead.append(piece)
         if self.done or not (self._ahead or self._at_end):
             return  # failed, or there is nothing yet
-        self._pair = self._at_end and len(self._ahead) == 1
+        all_here = self._at_end and len(self._ahead) < 2 and not self._chunks.count
+        self._pair = all_here and len(self._ahead) == 1
         self._stage = _Stage.SENDING
         self._began_at = monotonic()
-        if not (self._at_end and len(self._ahead) < 2 and self._guess()):
+        if not (all_here and self._guess()):
             self._read_current()
         # With a condition it is better to know first than to send in vain.
         if self._expected is not None or self._condition == ANY:
