@@ -109,7 +109,7 @@ class Publishing:
     def js_publish(
         self,
         subject: str,
-        payload: Payload,
+        payload: Any,
         cb: AnyCallback | None = None,
         headers: HeadersOut | None = None,
         msg_id: str | None = None,
@@ -127,7 +127,7 @@ class Publishing:
 
         Args:
             subject: where to.
-            payload: the message.
+            payload: the message; with a codec any value that it takes.
             cb: called once as ``cb(ack, err)``: ack has ``stream``, ``seq``, and ``duplicate`` when
                 a message with this ``msg_id`` was stored before. None: the stream's answer is
                 awaited all the same, and an error goes to ``on_error``.
@@ -161,6 +161,7 @@ class Publishing:
             'ttl': ttl,
             **more,
         }
+        payload = self._api.payload(subject, payload)
         call = self._api.nats.call(cb if cb is not None else self._unwatched)
         call.child = self.publication(subject, payload, headers, options, call.end, timeout)
         return call
@@ -327,7 +328,7 @@ class Publisher:
     def publish(
         self,
         subject: str,
-        payload: Payload = b'',
+        payload: Any = b'',
         cb: AnyCallback | None = None,
         headers: HeadersOut | None = None,
         timeout: float | None = None,
@@ -337,7 +338,7 @@ class Publisher:
 
         Args:
             subject: where to.
-            payload: the message.
+            payload: the message; with a codec any value that it takes.
             cb: called once as ``cb(ack, err)``; None: an error goes to ``on_error``.
             headers: the message's own headers.
             timeout: ms from when it is sent; default: that of the ``JetStream``.
@@ -350,6 +351,7 @@ class Publisher:
             Whether there is room for more. After False wait for ``on_drain``: what is published
             before is taken, but waits in memory.
         """
+        payload = self._js._api.payload(subject, payload)
         call = self._nats.call(cb if cb is not None else self._js._unwatched)
 
         def ended(ack: Any, err: NatsError | None) -> None:
