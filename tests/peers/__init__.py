@@ -7,6 +7,7 @@ Objects' bytes travel in base64. What one of them cannot do at all ends as a ``P
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import queue
@@ -203,7 +204,8 @@ class Peer:
         self._log.close()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            stream.close()
+            with contextlib.suppress(BrokenPipeError):  # what it never read
+                stream.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
