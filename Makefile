@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+SOAK_RUNS ?= 500
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13 python3.14
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -15,8 +17,8 @@ EXTENSION := $(wildcard natsev/wire/_speedups*.[ch])
 PYEV_WORKS := 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-pure test-pyev test-pyev-on lint format types check cover bench \
-	bench-quick docs dist clean venv-without-ensurepip
+.PHONY: help demo quick test test-pure test-pyev test-pyev-on lint format types check soak cover bench \
+	bench-quick docs dist check-dist clean venv-without-ensurepip
 
 help:  ## show this
 	@echo 'make demo shows what natsev does, make test tests all of it; both install what they need.'
@@ -60,6 +62,9 @@ types: $(INSTALLED)  ## mypy --strict
 
 check: lint types test  ## what CI runs
 
+soak: $(INSTALLED)  ## random operations on a network that misbehaves, for SOAK_RUNS seeds
+	$(BIN)/python -m pytest tests/test_chaos.py -x --chaos-runs $(SOAK_RUNS) $(PYTEST_ARGS)
+
 cover: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests with their coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
@@ -77,7 +82,12 @@ docs: $(INSTALLED)  ## build the documentation into build/docs, and run its exam
 	$(BIN)/python -m pytest tests/docs $(PYTEST_ARGS)
 
 dist: $(INSTALLED)  ## source archive and wheel, into dist/
+	rm -rf dist
 	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
+check-dist: dist  ## install what was built into clean environments, and try it there
+	$(BIN)/python tests/dist/check.py dist $(PYTHONS)
 
 clean:  ## remove everything that was made
 	rm -rf .venv .venv-pyev .cache build dist *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+
+from sphinx.addnodes import pending_xref
+
 import natsev
 
 project = 'natsev'
@@ -20,6 +24,7 @@ source_suffix = {'.md': 'markdown'}
 myst_enable_extensions = ['colon_fence', 'deflist']
 # Every heading can be linked to, as on the places where these pages are read unbuilt.
 myst_heading_anchors = 3
+highlight_language = 'none'
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'signature'
@@ -56,6 +61,14 @@ def _programs_in_modules(app, what, name, obj, options, lines):
                 lines[at:at] = ['::', '']
 
 
+def _builtins_are_no_fields(app, doctree):
+    """Take ``bytes`` in a signature for the type, not for the field of a dict with that name."""
+    for reference in list(doctree.findall(pending_xref)):
+        if hasattr(builtins, reference['reftarget']):
+            reference.replace_self(reference.children)
+
+
 def setup(app):
     """Tell Sphinx about the above."""
     app.connect('autodoc-process-docstring', _programs_in_modules)
+    app.connect('doctree-read', _builtins_are_no_fields)

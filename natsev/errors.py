@@ -15,6 +15,7 @@
     ├── RequestTimeout               no answer in time
     ├── NoResponders                 nobody listens on the subject
     ├── Cancelled                    the caller cancelled it
+    ├── ServiceError                 an endpoint of a service answered with an error
     ├── CodecError                   a value could not be encoded or decoded
     ├── MissingExtraError            an optional package is not installed (also an ImportError)
     ├── JetStreamError               JetStream refused: code, err_code, description
@@ -229,6 +230,22 @@ class Cancelled(NatsError):
     """The caller cancelled the call."""
 
     text = 'cancelled'
+
+
+class ServiceError(NatsError):
+    """An endpoint of a service answered with an error (ADR-32); a handler may raise it.
+
+    Attributes:
+        code: its number, such as 400; 0 where it is no number.
+        description: the service's words.
+        payload: more about it.
+    """
+
+    def __init__(self, code: int, description: str, payload: bytes = b'') -> None:
+        super().__init__(f'{description} ({code})')
+        self.code = code
+        self.description = description
+        self.payload = payload
 
 
 class CodecError(NatsError, ValueError):

@@ -80,6 +80,9 @@ class Client(Protocol):
     def link_info(self, info: dict[str, Any]) -> None:
         """An INFO came."""
 
+    def link_error(self, err: ServerError) -> None:
+        """The server complained, and the connection goes on (or is hung up next)."""
+
     def callback_raised(self, exc: Exception) -> None:
         """One of the user's callbacks raised."""
 
@@ -208,7 +211,7 @@ class Link:
 
     def connection_error(self, err: ServerError) -> None:
         self._reported = err
-        self._client.report(err)
+        self._client.link_error(err)
 
     def connection_pong(self) -> None:
         if self._pings:

@@ -22,13 +22,16 @@ from .errors import (
     ForkedError,
     MaxPayloadError,
     NatsError,
+    PermissionsError,
     RequestTimeout,
+    ServerError,
 )
 from .gathering import Gathering, Sentinel
 from .headers import Headers
 from .link import Link, State
 from .loop import port_for
 from .nuid import next_nuid
+from .old_requests import OldRequest
 from .options import MIB, NatsOptions
 from .pausing import Pausing
 from .settings import AnyCallback, Settings
@@ -60,10 +63,11 @@ class Listener(Protocol):
 class PendingRequest(Request):
     """A request that waits for its reply; ``cancel()`` gives it up."""
 
-    __slots__ = ('_nats',)
+    __slots__ = ('_nats', 'subject')
 
-    def __init__(self, nats: Nats, callback: AnyCallback, nargs: int) -> None:
+    def __init__(self, nats: Nats, subject: str, callback: AnyCallback, nargs: int) -> None:
         super().__init__(callback, nargs)
+        self.subject = subject
         self._nats = nats
 
     def cancel(self) -> None:
@@ -114,7 +118,8 @@ class Nats(Settings):
         self._link = Link(self.port, self._wire, self._options, self)
         self._timeouts = Timeouts(self.port, self._wire.requests, self._expired)
         self._pausing = Pausing(self, self._wire)
-        self._listeners: list[Listener] = []
+        # In the order in which they came; a dict, since transfers come and go.
+        self._listeners: dict[Listener, None] = {}
         self._max_payload_asked: int | None = None
         self._slow_limit: int | None = None
         self._slow = False
@@ -368,14 +373,17 @@ class Nats(Settings):
 
         Errors:
             RequestTimeout, NoResponders, DisconnectedError, BufferFullError, Cancelled.
+            PermissionsError: we may not publish to *subject*.
 
         Returns:
             A handle with ``cancel()``.
         """
         if timeout is not None:
             _check_timeout(timeout)
-        request = PendingRequest(self, cb, arity(cb, 3))
+        request = PendingRequest(self, subject, cb, arity(cb, 3))
         try:
+            if self._options.old_request_style:
+                return OldRequest(self, self._wire, subject, payload, cb, timeout, headers)
             self._wire.request(request, subject, payload, headers)
         except (ForkedError, MaxPayloadError):
             raise
@@ -446,12 +454,10 @@ class Nats(Settings):
 
         Args:
             on_reply: called as ``on_reply(payload, err, headers)``. After an err of
-                ``DisconnectedError`` nothing comes any more.
-
-        Raises:
-            DisconnectedError: the client is closed.
+                ``DisconnectedError`` nothing comes any more. On a closed client nothing comes at
+                all: the publish that asks for the replies raises.
         """
-        self._check_open()
+        self._refuses()
         return Replies(self, on_reply)
 
     def _end_request(self, request: Request, err: NatsError) -> None:
@@ -667,11 +673,11 @@ class Nats(Settings):
 
     def add_listener(self, listener: Listener) -> None:
         """Tell *listener* of every later event of the connection."""
-        self._listeners.append(listener)
+        self._listeners[listener] = None
 
     def remove_listener(self, listener: Listener) -> None:
         """Do not tell *listener* any more."""
-        self._listeners = [other for other in self._listeners if other is not listener]
+        self._listeners.pop(listener, None)
 
     def _check_open(self) -> None:
         if self._refuses():
@@ -689,7 +695,7 @@ class Nats(Settings):
         self._link.abandon()
         self._timeouts.close()
         self._wakeup.close()
-        self._listeners = []
+        self._listeners = {}
         self._thread_calls.clear()
 
     def _options_changed(self) -> None:
@@ -729,11 +735,31 @@ class Nats(Settings):
         # Before any callback: one of them may connect again.
         self._timeouts.close()
         self._wakeup.close()
-        listeners, self._listeners = self._listeners, []
+        listeners, self._listeners = self._listeners, {}
         self.link_lost(requests, err)
         for listener in listeners:
             listener.closed(err)
         self._run_thread_calls()
+
+    def link_error(self, err: ServerError) -> None:
+        """For the link: the server complained. Where that is about a request, it ends it."""
+        request = self._forbidden(err) if isinstance(err, PermissionsError) else None
+        if request is None:
+            self.report(err)
+        else:
+            self._wire.forget(request)
+            self._end_request(request, err)
+
+    def _forbidden(self, err: PermissionsError) -> Request | None:
+        for request in self._wire.requests.values():
+            if (
+                isinstance(request, PendingRequest)
+                and err.operation == 'publish'
+                and request.subject == err.subject
+                and request.frame <= self._wire.frames_sent
+            ):
+                return request  # they come in the order of the requests
+        return None
 
     def link_info(self, info: dict[str, Any]) -> None:
         """For the link: an INFO came."""

@@ -45,6 +45,7 @@ class NatsOptions(TypedDict, total=False):
     echo: bool
     no_responders: bool
     inbox_prefix: str
+    old_request_style: bool
     user: str | None
     password: str | None
     pass_: str | None
@@ -95,6 +96,7 @@ class Options:
         name: name of the connection, as the server's monitoring shows it.
         verbose, pedantic, echo, no_responders: as in CONNECT.
         inbox_prefix: first tokens of inboxes.
+        old_request_style: subscribe to an inbox of its own for each request.
         user, password, token, nkey_seed, jwt, creds_file, auth_callback: who we are.
         tls, tls_ca_file, tls_cert_file, tls_key_file, tls_skip_verify, tls_hostname, tls_first,
             ssl_context: how the connection is secured.
@@ -121,6 +123,7 @@ class Options:
     echo: bool = True
     no_responders: bool = True
     inbox_prefix: str = '_INBOX'
+    old_request_style: bool = False
     user: str | None = None
     password: Secret | None = None
     token: Secret | None = None
@@ -378,6 +381,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
             'pedantic',
             'echo',
             'no_responders',
+            'old_request_style',
             'tls',
             'tls_skip_verify',
             'tls_first',

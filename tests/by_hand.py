@@ -133,9 +133,10 @@ class ByHand:
         Nobody waits for the purge of what was replaced, so it may be a moment until all is right.
         """
         deadline = monotonic() + _SECONDS
-        while self.stored_chunks() != self._named_chunks() and monotonic() < deadline:
-            self._run.turns()
-        assert self.stored_chunks() == self._named_chunks()
+        stored, named = self.stored_chunks(), self._named_chunks()
+        while stored != named and monotonic() < deadline:
+            stored, named = self.stored_chunks(), self._named_chunks()
+        assert stored == named, f'stored: {stored}, named: {named}'
 
     def _named_chunks(self) -> dict[str, int]:
         named = {}

@@ -63,6 +63,18 @@ SERVERS = Path(os.environ.get('NATSEV_SERVERS', ROOT / '.cache' / 'servers'))
 VERSIONS = [*(ROOT / 'tests' / 'server_versions.txt').read_text().split(), 'newest']
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--chaos-seed', type=int, help='play this seed of tests/test_chaos.py again')
+    parser.addoption('--chaos-runs', type=int, default=3, help='how many seeds of it')
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if 'chaos_seed' in metafunc.fixturenames:
+        seed, runs = metafunc.config.option.chaos_seed, metafunc.config.option.chaos_runs
+        seeds = [seed] if seed is not None else range(1, 1 + runs)
+        metafunc.parametrize('chaos_seed', seeds)
+
+
 def missing(what: str) -> None:
     """Skip for lack of *what*; in CI nothing may be lacking."""
     if os.environ.get('CI') == 'true':

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ class Proxy:
         accepted: connections taken so far.
         bytes_to_server: what clients have sent so far.
         refusing: set it to close new connections at once.
+        delay: seconds that each piece of data waits before it is forwarded.
     """
 
     def __init__(self, target: tuple[str, int], path: Path | None = None) -> None:
@@ -28,6 +30,7 @@ class Proxy:
         self.accepted = 0
         self.bytes_to_server = 0
         self.refusing = False
+        self.delay = 0.0
         self._target = target
         self._closed = False
         self._ends: set[socket.socket] = set()
@@ -52,8 +55,8 @@ class Proxy:
             for end in self._ends:
                 _shut(end)
 
-    def cut_after(self, size: int) -> None:
-        """Close every connection when *size* more bytes have gone to clients; once."""
+    def cut_after(self, size: int | None) -> None:
+        """Close every connection when *size* more bytes have gone to clients; once; None: not."""
         with self._lock:
             self._allowance = size
 
@@ -118,6 +121,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(_PIECE):
                 self._flowing.wait()
+                if self.delay:
+                    time.sleep(self.delay)
                 if not to_client:
                     self.bytes_to_server += len(data)
                 allowed = self._allowed(len(data)) if to_client else None

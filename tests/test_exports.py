@@ -16,7 +16,8 @@ NAMES = """
     DisconnectedError ForkedError InvalidMetaError JetStreamError JetStreamNotEnabledError LinkError
     MaxPayloadError MessageNotFoundError MissingChunks MissingExtraError NatsError NoResponders
     NotModified ObjectChanged ObjectStoreError PermissionsError ProtocolError RequestTimeout
-    SealedError ServerError SlowConsumerError StaleConnectionError StorageFullError
+    SealedError ServerError ServiceError SlowConsumerError StaleConnectionError
+    StorageFullError
     StreamExistsError StreamNotFoundError TooManyRequestsError UnsupportedOptionError
     WrongSequenceError
     Headers JetStream KV Nats ObjectStore __version__ ev wire_implementation

@@ -50,12 +50,15 @@ MAY_IMPORT = {
     'link': 'connection errors loop options pool wire',
     'threads': 'native',
     'gathering': 'callbacks calls errors headers loop wire',
+    'old_requests': 'callbacks calls errors headers loop wire',
     'pausing': 'callbacks calls errors wire',
     'settings': 'callbacks credentials errors loop options',
     'nats': LEAVES
-    + ' address calls gathering link loop options pausing settings threads timeouts wire',
+    + ' address calls gathering link loop old_requests options pausing settings threads timeouts'
+    + ' wire',
     # on top of it
     'jetstream': LEAVES + ' calls loop nats timeouts wire',
+    'micro': LEAVES + ' calls nats settings',
     'codec': 'errors',
     'kv': LEAVES + ' calls codec jetstream',
     'objectstore': LEAVES + ' calls jetstream loop nats',

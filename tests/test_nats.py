@@ -429,6 +429,38 @@ def test_permission_violations_are_told(run, connect, start_server):
     assert nats.is_connected()
 
 
+def test_a_request_that_may_not_be_published_fails_at_once(run, connect, start_server):
+    user = {'user': 'u', 'password': 'p', 'permissions': {'publish': {'deny': ['no.>']}}}
+    server = start_server(config={'authorization': {'users': [user]}})
+    nats = connect(port=server.port, user='u', password='p')
+    answers = []
+    nats.request('no.1', b'', lambda *answer: answers.append(answer))
+    nats.request('no.1', b'', lambda *answer: answers.append(answer), timeout=60_000)
+    nats.request('yes', b'', lambda *answer: answers.append(answer))
+    run.until(lambda: len(answers) == 3)
+    errors = [err for _, err, _ in answers]
+    assert [type(err) for err in errors[:2]] == [PermissionsError] * 2
+    assert errors[0].subject == 'no.1'
+    assert isinstance(errors[2], NoResponders)
+    assert nats.waiting_count() == 0
+
+
+def test_a_forbidden_request_ends_with_the_reason(run, connect, start_server):
+    user = {'user': 'u', 'password': 'p', 'permissions': {'publish': 'ok'}}
+    guarded = start_server(config={'authorization': {'users': [user]}})
+    errors, ends = [], []
+    nats = connect(port=guarded.port, user='u', password='p', on_error=errors.append)
+    nats.subscribe('ok', lambda: None)
+    nats.request('ok', b'', lambda response, err: ends.append(err), timeout=20_000).cancel()
+    nats.request('forbidden', b'', lambda response, err: ends.append(err), timeout=20_000)
+    nats.request('forbidden', b'', lambda response, err: ends.append(err), timeout=20_000)
+    nats.publish('forbidden')
+    run.until(lambda: errors)
+    assert [type(err) for err in ends] == [Cancelled, PermissionsError, PermissionsError]
+    assert len(errors) == 1
+    assert ends[1].subject == 'forbidden'
+
+
 def test_stats_rtt_and_info(run, connect, unique):
     nats = connect()
     nats.subscribe(unique, print, 'q')

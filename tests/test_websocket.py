@@ -8,7 +8,7 @@ import sys
 import pytest
 import trustme
 
-from natsev import ConnectError, MissingExtraError, Nats
+from natsev import ConnectError, JetStream, MissingExtraError, Nats, ObjectStore
 
 AGAIN = {'reconnect': True, 'reconnect_delay': 10, 'on_error': lambda err: None}
 
@@ -118,3 +118,12 @@ def test_without_wsproto_the_extra_is_named(monkeypatch):
     with pytest.raises(MissingExtraError, match=r'natsev\[ws\]') as caught:
         Nats(servers=['ws://127.0.0.1:1'])
     assert caught.value.extra == 'ws'
+
+
+def test_object_store_through_websocket(run, connect, ws_server, unique):
+    nats = connect(servers=[f'ws://127.0.0.1:{port_of(ws_server)}'])
+    store = ObjectStore(js=JetStream(nats=nats), bucket=unique)
+    assert run.call(store.create_bucket, {})[1] is None
+    data = os.urandom(5_000_000)
+    assert run.call(store.put, 'x', data)[1] is None
+    assert run.call(store.get, 'x')[0] == data

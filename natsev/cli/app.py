@@ -21,6 +21,7 @@ _COMMANDS = {
     'account': 'account',
     'bench': 'benches',
     'consumer': 'consumers',
+    'object': 'objects',
     'pub': 'messages',
     'reply': 'messages',
     'req': 'messages',
@@ -29,6 +30,8 @@ _COMMANDS = {
     'stream': 'streams',
     'sub': 'messages',
 }
+
+_NAMES = {'object': 'object_'}
 
 _EPILOG = """\b
 Exit codes:
@@ -57,7 +60,7 @@ class App(Group):
         if name not in _COMMANDS:
             return None
         module = importlib.import_module(f'.{_COMMANDS[name]}', __package__)
-        command = getattr(module, name)
+        command = getattr(module, _NAMES.get(name, name))
         assert isinstance(command, click.Command)
         return command
 

@@ -77,10 +77,10 @@ def _owned(*, with_token: bool = True, **options: Any) -> Iterator[tuple[Server,
             place.write_text(f'nats://{userinfo}{server.host}:{server.port}')
             yield server, token
         finally:
-            place.unlink(missing_ok=True)
             if not _locked(guests, fcntl.LOCK_EX):
                 note('waiting for other commands that use this server')
                 fcntl.flock(guests, fcntl.LOCK_EX)
+            place.unlink()
 
 
 def _url_of_owner() -> str | None:

@@ -94,6 +94,14 @@ class Output:
             for name, value in facts.items():
                 click.echo(f'{name}: {_cell(value)}')
 
+    def line(self, value: Any) -> None:
+        """Print *value* as one line of JSON."""
+        click.echo(json.dumps(value, default=_plain, ensure_ascii=False))
+
+    def fields(self, *values: str) -> None:
+        """Print one line of values."""
+        click.echo(('  ' if self.terminal else '\t').join(map(_cell, values)))
+
     def done(self, text: str, raw: Any) -> None:
         """Say in one line what was done; with JSON, print *raw*."""
         if self.json:

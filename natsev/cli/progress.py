@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Protocol
+
+from .values import show_size
 
 # Drawn by us between two turns of the loop, not by a thread of rich's.
 _DRAW_SECONDS = 0.1
@@ -27,13 +29,14 @@ def bar(label: str, *, of_bytes: bool, shown: bool = True) -> Iterator[Progress]
     from rich import progress
     from rich.console import Console
 
-    columns: list[Any] = [progress.TextColumn('{task.description}', markup=False)]
-    columns += [progress.BarColumn()]
-    if of_bytes:
-        columns += [progress.DownloadColumn(binary_units=True), progress.TransferSpeedColumn()]
-    else:
-        columns += [progress.MofNCompleteColumn(), _rate_column()]
-    columns += [progress.TimeRemainingColumn()]
+    columns = [
+        progress.TextColumn('{task.description}', markup=False),
+        progress.BarColumn(),
+        _column(_done_bytes if of_bytes else _done),
+        _column(_rate_bytes if of_bytes else _rate),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn('left'),
+    ]
     with progress.Progress(
         *columns, console=Console(stderr=True), auto_refresh=False, transient=True
     ) as drawing:
@@ -51,15 +54,32 @@ def bar(label: str, *, of_bytes: bool, shown: bool = True) -> Iterator[Progress]
         yield show
 
 
-def _rate_column() -> Any:
-    from rich.progress import ProgressColumn, Task
+def _column(text: Callable[[Any], str]) -> Any:
+    from rich import progress
     from rich.text import Text
 
-    class Rate(ProgressColumn):
-        """Messages a second."""
+    class Column(progress.ProgressColumn):
+        """Shows what *text* says of a task."""
 
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text('?/s' if speed is None else f'{speed:,.0f}/s')
+        def render(self, task: progress.Task) -> Text:
+            return Text(text(task))
 
-    return Rate()
+    return Column()
+
+
+def _done(task: Any) -> str:
+    total = '?' if task.total is None else f'{task.total:,.0f}'
+    return f'{task.completed:,.0f}/{total}'
+
+
+def _done_bytes(task: Any) -> str:
+    total = '?' if task.total is None else show_size(task.total)
+    return f'{show_size(task.completed)}/{total}'
+
+
+def _rate(task: Any) -> str:
+    return f'{task.finished_speed or task.speed or 0:,.0f}/s'
+
+
+def _rate_bytes(task: Any) -> str:
+    return f'{show_size(task.finished_speed or task.speed or 0)}/s'

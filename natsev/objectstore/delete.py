@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import NatsError, StorageFullError, WrongSequenceError
+from ..calls import Call
+from ..errors import Cancelled, NatsError, StorageFullError, WrongSequenceError
 from . import record
 from .bucket import Bucket, Known
 from .lookup import Entry, find
@@ -42,6 +43,7 @@ class Delete:
         self._expected_seq = expected_seq
         self._full = False  # there is no room for a tombstone
         self._left = 0
+        self._cancelled = False
 
     def start(self) -> None:
         """Read what is to be deleted, from the leader."""
@@ -52,7 +54,9 @@ class Delete:
 
     def _found(self, entry: Entry | None) -> None:
         seq = entry.meta['seq'] if entry is not None else 0
-        if self._expected_seq not in (None, seq):
+        if self._cancelled:
+            self._call.fail(Cancelled())
+        elif self._expected_seq not in (None, seq):
             self._call.fail(WrongSequenceError(400, 10071, f'wrong last sequence: {seq}'))
         elif entry is None or entry.meta['deleted']:
             self._call.end(False, None)
@@ -66,6 +70,7 @@ class Delete:
     def _bury(self, entry: Entry) -> None:
         meta, subject = entry.meta, entry.message['subject']
         versions = record.versions_kept(entry.message)
+        self._call.on_cancel = self._cancel
 
         def failed(err: NatsError) -> bool:
             if isinstance(err, WrongSequenceError) and self._expected_seq is None:
@@ -97,6 +102,11 @@ class Delete:
             buried,
             failed,
         )
+
+    def _cancel(self, call: Call) -> None:
+        """Once the tombstone is on its way it is too late, unless another writer was first."""
+        self._cancelled = True
+        call.on_cancel = self._cancel
 
     def _purge(self, entry: Entry) -> None:
         """Purge the chunks. In a full bucket that makes the room for the tombstone."""

@@ -159,7 +159,12 @@ class Batches:
 
     def _ask(self, seq: int) -> None:
         wanted = min(self._each, self._missing)
-        batch = _Batch(self, wanted)
+        try:
+            batch = _Batch(self, wanted)
+        except NatsError as err:  # the client is being closed
+            self.close()
+            self._reader.fail(err)
+            return
         self._batches.append(batch)
         self._missing -= wanted
         body = {
@@ -173,6 +178,7 @@ class Batches:
         try:
             self.nats.publish(self._request, to_json(body), batch.replies.subject)
         except NatsError as err:
+            self.close()
             self._reader.fail(err)
 
     def _replied(

@@ -35,6 +35,7 @@ from ..jetstream.types import StoredMessage
 from . import metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
+from .operation import StoreCall
 from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
@@ -331,14 +332,32 @@ class Put(Transfer):
     def _published(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
     ) -> None:
-        if self._request is None or self._ended or isinstance(err, (Cancelled, DisconnectedError)):
+        if self._request is None or isinstance(err, (Cancelled, DisconnectedError)):
             return
         self._request = None
         self._reply = err or parse_reply(payload, headers)
-        if self.done:
+        if self._ended:
+            self._settle_late()
+        elif self.done:
             self._clean()
         else:
             self._settle()
+
+    def _settle_late(self) -> None:
+        """The reply comes when nobody waits any longer: only see to it that nothing is left."""
+        call = StoreCall(self._bucket, None)
+
+        def read(message: StoredMessage | None) -> None:
+            current = known_of(message, self._bucket.name)
+            stored = current.live and current.nuid == self._meta['nuid']
+            gone = self._present.nuid if stored else self._meta['nuid']
+            if stored and self._kept(self._present):
+                trim_in_background(self._bucket, self._meta['name'], self._kept(self._present))
+            elif gone not in (None, current.nuid):
+                Purge(self._bucket, gone).start()
+            call.end()
+
+        self._bucket.leader(call, {'last_by_subj': self._subject}, read)
 
     def _settle(self) -> None:
         """The metadata's reply is here; the chunk that guards it may still lack its own."""

@@ -193,5 +193,5 @@ class TestBench:
         answering = cli.start('reply', unique, '--echo')
         answering.wait_for('answering')
         printed = cli.terminal('bench', 'req', unique, '--msgs', '2000').finish()
-        assert re.search(r'answered .*\d+/2000', printed)
+        assert re.search(r'answered .*[\d,]+/2,000', printed)
         assert re.search(r'answered +2,000', printed)

@@ -17,6 +17,8 @@ EXAMPLES = sorted((ROOT / 'docs' / 'examples').glob('*.py'))
 _BLOCK = re.compile(
     r'^```python\n(.*?)^```\n(?:\n*(?:[^\n`]+\n)?\n*^```text\n(.*?)^```\n)?', re.M | re.S
 )
+# Theirs need a program around them, and are in docs/examples.
+_NO_FRAGMENTS = {'design.md', 'embedding.md'}
 _HOST = "host='127.0.0.1'"
 
 
@@ -30,7 +32,7 @@ def programs() -> list[object]:
     return found
 
 
-def run_program(program: list[str], directory: Path, url: str) -> str:
+def run_program(program: list[str], directory: Path, url: str = '') -> str:
     environment = {**os.environ, 'NATS_URL': url, 'PYTHONPATH': str(ROOT)}
     done = subprocess.run(
         [sys.executable, '-W', 'error', *program],
@@ -57,3 +59,17 @@ def test_a_program_of_a_page(program, output, own_server, tmp_path):
 @pytest.mark.parametrize('path', EXAMPLES, ids=lambda path: path.name)
 def test_an_example(path, own_server, tmp_path):
     assert run_program([str(path)], tmp_path, own_server.url)
+
+
+def pages_with_fragments() -> list[Path]:
+    return [
+        page
+        for page in PAGES
+        if page.name not in _NO_FRAGMENTS
+        and any('ev.run()' not in match[1] for match in _BLOCK.finditer(page.read_text()))
+    ]
+
+
+@pytest.mark.parametrize('page', pages_with_fragments(), ids=lambda page: page.name)
+def test_the_fragments_of_a_page(page, own_server, tmp_path):
+    run_program([str(Path(__file__).parent / 'fragments.py'), str(page), own_server.url], tmp_path)

@@ -14,6 +14,7 @@ from natsev import (
     JetStreamError,
     NoResponders,
     ObjectStore,
+    PermissionsError,
     RequestTimeout,
 )
 
@@ -399,7 +400,7 @@ def test_an_account_without_jetstream(run, accounts, connect):
 
 
 @pytest.mark.parametrize('data', [b'x', DATA])
-def test_without_permission_to_write(run, accounts, connect, expected_errors, data):
+def test_without_permission_to_write(run, accounts, connect, data):
     full = JetStream(nats=connect(port=accounts.port, user='full', password='p'))
     store = ObjectStore(js=full, bucket='b')
     run.call(store.create_bucket, {})
@@ -409,10 +410,10 @@ def test_without_permission_to_write(run, accounts, connect, expected_errors, da
     assert run.call(reader.get, 'kept')[0] == b'x'
     info, err = run.call(reader.put, 'a', data)
     assert info is None
-    assert isinstance(err, RequestTimeout)
+    assert isinstance(err, PermissionsError)
     ok, err = run.call(reader.delete, 'kept')
     assert ok is None
-    assert isinstance(err, RequestTimeout)
+    assert isinstance(err, PermissionsError)
     assert run.call(store.get, 'kept')[0] == b'x'
 
 

@@ -130,6 +130,21 @@ class Peer:
     def kv_watch(self, bucket: str, pattern: str = '>') -> Watch:
         return Watch(self, self.ask('kv_watch', bucket=bucket, pattern=pattern))
 
+    def service_start(self, name: str, subject: str) -> None:
+        """A service with the endpoint ``double``, which refuses what is no number; not natsrpy."""
+        self.ask('service_start', name=name, subject=subject)
+
+    def service_stop(self) -> None:
+        self.ask('service_stop')
+
+    def service_find(self, what: str, name: str) -> list[dict[str, Any]]:
+        """What that client understands of the answers to ``ping``, ``info`` or ``stats``."""
+        return self.ask('service_find', what=what, name=name)
+
+    def service_call(self, subject: str, payload: str) -> dict[str, Any]:
+        """The answer's ``payload``, ``code`` and ``description``."""
+        return self.ask('service_call', subject=subject, payload=payload)
+
     def ask(self, op: str, **args: Any) -> Any:
         """Have the program do *op*; return its result."""
         assert self._process.stdin is not None

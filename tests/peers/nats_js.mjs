@@ -8,10 +8,13 @@ const require = createRequire(process.env.NATSEV_NODE + '/')
 const { connect, headers: makeHeaders } = require('@nats-io/transport-node')
 const { Objm } = require('@nats-io/obj')
 const { Kvm } = require('@nats-io/kv')
+const { Svcm } = require('@nats-io/services')
 
 const client = await connect({ servers: process.argv[2] })
 const objm = new Objm(client)
 const kvm = new Kvm(client)
+const svcm = new Svcm(client)
+let service
 const watches = []
 
 const encode = (bytes) => Buffer.from(bytes ?? []).toString('base64')
@@ -118,6 +121,33 @@ const operations = {
   },
   async kv_watch({ bucket, pattern }) {
     return gather(await (await kvm.open(bucket)).watch({ key: pattern }), plainEntry)
+  },
+  async service_start({ name, subject }) {
+    service = await svcm.add({ name, version: '0.0.1', metadata: { made: 'elsewhere' } })
+    service.addEndpoint('double', {
+      subject,
+      handler: (error, message) => {
+        const number = Number(message.string())
+        if (Number.isNaN(number)) message.respondError(400, 'not a number')
+        else message.respond(String(2 * number))
+      },
+    })
+  },
+  async service_stop() {
+    await service.stop()
+  },
+  async service_find({ what, name }) {
+    const found = []
+    for await (const answer of await svcm.client()[what](name)) found.push(answer)
+    return found
+  },
+  async service_call({ subject, payload }) {
+    const answer = await client.request(subject, payload)
+    return {
+      payload: answer.string(),
+      code: answer.headers?.get('Nats-Service-Error-Code') || null,
+      description: answer.headers?.get('Nats-Service-Error') || null,
+    }
   },
   async next({ watch, seconds }) {
     const { events } = watches[watch]

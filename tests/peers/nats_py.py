@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from typing import Any
 
 import nats
 from nats.js.api import ObjectMeta, ObjectMetaOptions
 from nats.js.errors import KeyNotFoundError, NoKeysError, NotFoundError
+from nats.micro import Request, ServiceConfig, add_service
+from nats.micro.request import ServiceError
+from nats.micro.service import ServiceInfo, ServicePing, ServiceStats
 
 from .serving import Watches, decode, encode, serve
 
@@ -17,6 +21,7 @@ class Operations:
     """One method for each operation of ``Peer``."""
 
     def __init__(self, client: nats.NATS) -> None:
+        self._client = client
         self._js = client.jetstream()
         self._watches = Watches()
 
@@ -117,11 +122,41 @@ class Operations:
         watcher = await (await self._js.key_value(bucket)).watch(pattern)
         return self._watches.add(_plain_entry(entry) async for entry in watcher if entry)
 
+    async def service_start(self, name: str, subject: str) -> None:
+        config = ServiceConfig(name=name, version='0.0.1', metadata={'made': 'elsewhere'})
+        self._service = await add_service(self._client, config)
+        await self._service.add_endpoint(name='double', subject=subject, handler=_double)
+
+    async def service_stop(self) -> None:
+        await self._service.stop()
+
+    async def service_find(self, what: str, name: str) -> list[dict[str, Any]]:
+        answer = await self._client.request(f'$SRV.{what.upper()}.{name}')
+        kind = {'ping': ServicePing, 'info': ServiceInfo, 'stats': ServiceStats}[what]
+        return [kind.from_dict(json.loads(answer.data)).to_dict()]
+
+    async def service_call(self, subject: str, payload: str) -> dict[str, Any]:
+        answer = await self._client.request(subject, payload.encode())
+        headers = answer.headers or {}
+        return {
+            'payload': answer.data.decode(),
+            'code': headers.get('Nats-Service-Error-Code'),
+            'description': headers.get('Nats-Service-Error'),
+        }
+
     async def next(self, watch: int, seconds: float) -> Any:
         return await self._watches.next(watch, seconds)
 
     async def stop(self, watch: int) -> None:
         await self._watches.stop(watch)
+
+
+async def _double(request: Request) -> None:
+    try:
+        number = int(request.data)
+    except ValueError:
+        raise ServiceError('400', 'not a number') from None
+    await request.respond(str(2 * number).encode())
 
 
 def _plain(info: Any) -> dict[str, Any]:
