@@ -22,6 +22,7 @@ from .catalog import Catalog
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
+from .exchange import Exchange
 from .get import Get, Part
 from .history import History
 from .lookup import resolve
@@ -45,7 +46,7 @@ _CHUNK_SIZE = 128 * 1024
 _META_ROOM = 1024
 
 
-class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
+class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
     """A bucket of objects. All methods call back from the loop.
 
     Args:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from enum import Enum, auto
 from time import monotonic
@@ -77,6 +77,7 @@ class Put(Transfer):
         condition: what must hold.
         progress: the user's, called as ``progress(done, total)``.
         keep_versions: how many earlier versions shall be kept; None: as many as before.
+        unknown: further fields of the metadata, of other clients.
     """
 
     def __init__(
@@ -90,9 +91,11 @@ class Put(Transfer):
         condition: Condition = ANY,
         progress: Callable[..., Any] | None = None,
         keep_versions: int | None = None,
+        unknown: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
         self._keep_versions = keep_versions
+        self._unknown = unknown
         self.bytes_total = source.size
         self._meta = meta
         self._subject = bucket.subjects.meta(meta['name'])
@@ -319,10 +322,13 @@ class Put(Transfer):
         )
         try:
             self._request = self._nats.request(
-                self._subject, record.to_json(meta), self._published, headers=block.encode()
+                self._subject, self._body(), self._published, headers=block.encode()
             )
         except NatsError as err:  # the metadata is larger than the server takes
             self.fail(err)
+
+    def _body(self) -> bytes:
+        return record.to_json(self._meta, self._unknown)
 
     def _saved(self, _ack: Any) -> None:
         self._saving = False
