@@ -19,20 +19,27 @@ from .admin import BucketStatus
 from .bucket import Bucket
 from .buckets import Buckets
 from .catalog import Catalog
+from .codecs import RESERVED, Encoding, Zlib, Zstd, chain_of
+from .coded import EncodedSource
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
+from .encryption import Encryption
 from .exchange import Exchange
-from .get import Get, Part
+from .exporting import ExportReport
+from .get import Get
 from .history import History
+from .importing import ImportReport
 from .lookup import resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
+from .pruning import DeleteReport, PurgeReport
 from .put import Put
 from .reader import Reader
 from .record import ObjectMeta
-from .sink import Handed, Sink, sink_for
+from .sink import Handed, Part, Sink, sink_for
 from .source import Source, source_of
+from .sweep import SweepReport
 from .transfer import Transfer
 from .upkeep import Upkeep
 from .writer import Writer
@@ -56,6 +63,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             ``max_payload`` lets through may be less.
         timeout: ms to wait for a reply, and without progress of a transfer; default: that of *js*.
         dialect: ``'adr20'``, or ``'ev-nats'`` to write as the Perl original does; both are read.
+        codec: what ``put`` does to the bytes before they are stored, where it is not told
+            otherwise: ``'zlib'``, ``'zstd'``, a codec such as ``Encryption``, or a list of them;
+            ``get`` undoes it.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -69,12 +79,13 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         chunk_size: int = _CHUNK_SIZE,
         timeout: float | None = None,
         dialect: Dialect = 'adr20',
+        codec: Any = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f'dialect must be one of {DIALECTS}, not {dialect!r}')
         timeout = js.timeout if timeout is None else check.timeout(timeout)
         self._chunk_size = check.number(chunk_size, 'chunk_size', 1)
-        self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect)
+        self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect, chain_of(codec))
 
     def __repr__(self) -> str:
         return f'<ObjectStore {self.bucket}>'
@@ -100,6 +111,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         expected_seq: int | None = None,
         if_absent: bool = False,
         keep_versions: int | None = None,
+        codec: Any = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
 
@@ -123,6 +135,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             if_absent: store only if there is no such object.
             keep_versions: keep so many earlier versions of the object, see ``versions``; default:
                 as many as the put before, at first none.
+            codec: as for ``ObjectStore``; ``()``: none. The metadata's ``size`` and ``digest`` are
+                those of the bytes stored, which other clients get.
 
         Returns:
             A ``Transfer``.
@@ -150,6 +164,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             expected_seq=expected_seq,
             if_absent=if_absent,
             keep_versions=keep_versions,
+            codec=codec,
         )
 
     def put_stream(
@@ -189,6 +204,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         expected_seq: int | None = None,
         if_absent: bool = False,
         keep_versions: int | None = None,
+        codec: Any = None,
     ) -> Put:
         bucket = self._bucket
         bucket.subjects.meta(name)
@@ -203,6 +219,11 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             headers=record.check_headers(headers),
             metadata=record.check_metadata(metadata),
         )
+        for key in RESERVED:
+            meta['metadata'].pop(key, None)  # copied from an object that was encoded
+        chain = bucket.codec if codec is None else chain_of(codec)
+        if chain:
+            source = EncodedSource(source, Encoding(chain), meta)
         self._check_size(meta)
         if keep_versions is not None:
             check.number(keep_versions, 'keep_versions', 0)
@@ -402,9 +423,17 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
 __all__ = [
     'BucketOptions',
     'BucketStatus',
+    'DeleteReport',
+    'Encryption',
+    'ExportReport',
+    'ImportReport',
     'ObjectMeta',
     'ObjectStore',
+    'PurgeReport',
     'Reader',
+    'SweepReport',
     'Transfer',
     'Writer',
+    'Zlib',
+    'Zstd',
 ]

@@ -14,7 +14,7 @@ from .sink import Sink
 
 
 class FixedGet(Get):
-    """A get of just the chunks that *meta* names.
+    """A get of just the chunks that *meta* names, as they are stored.
 
     Args:
         bucket: where.
@@ -33,7 +33,13 @@ class FixedGet(Get):
         progress: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(
-            bucket, call, meta['name'], sink, results=lambda *all: all, progress=progress
+            bucket,
+            call,
+            meta['name'],
+            sink,
+            results=lambda *all: all,
+            progress=progress,
+            decode=False,
         )
         self._fixed = meta
 
