@@ -40,6 +40,7 @@ from .record import ObjectMeta
 from .sink import Handed, Part, Sink, sink_for
 from .source import Source, source_of
 from .sweep import SweepReport
+from .sync import SyncReport
 from .transfer import Transfer
 from .upkeep import Upkeep
 from .writer import Writer
@@ -432,6 +433,7 @@ __all__ = [
     'PurgeReport',
     'Reader',
     'SweepReport',
+    'SyncReport',
     'Transfer',
     'Writer',
     'Zlib',

@@ -1,4 +1,4 @@
-"""The part of ``ObjectStore`` that carries whole buckets to files and back."""
+"""The part of ``ObjectStore`` that carries buckets to files and directories, and back."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from .bucket import Bucket
 from .exporting import Export
 from .importing import Import
 from .operation import StoreCall
+from .sync import SyncFromBucket, SyncToBucket
 
 AnyCallback = Callable[..., Any]
 
 
 class Exchange:
-    """The part of ``ObjectStore`` that carries whole buckets to files and back."""
+    """The part of ``ObjectStore`` that carries buckets to files and directories, and back."""
 
     _bucket: Bucket
 
@@ -130,6 +131,98 @@ class Exchange:
             progress=_told(self._bucket, progress),
         )
         self._bucket.nats.call_soon(importing.start)
+        return call
+
+    def sync_to_bucket(
+        self,
+        directory: Path,
+        cb: AnyCallback,
+        *,
+        prefix: str | None = None,
+        delete: bool = False,
+        dry_run: bool = False,
+        progress: AnyCallback | None = None,
+    ) -> Call:
+        """Make the bucket like a directory: store the files that are not there with the same bytes.
+
+        Every file is read to compare its digest. Its time and permissions are kept in metadata,
+        and symbolic links as such, where they do not lead out of the directory.
+
+        Args:
+            directory: a ``pathlib.Path``.
+            cb: called once as ``cb(report, err)`` with a ``SyncReport``. Look at its ``failed`` and
+                ``skipped``: a file that cannot be read does not end the sync.
+            prefix: what the objects' names begin with, such as ``'photos/'``.
+            delete: delete objects (of this prefix) that are no files; not if anything failed.
+            dry_run: tell what would be done.
+            progress: called as ``progress(files, bytes)`` after each file stored.
+
+        Errors:
+            ObjectStoreError: the directory cannot be read; ``__cause__`` tells why.
+            BucketNotFoundError, SealedError, RequestTimeout, DisconnectedError, Cancelled.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be.
+        """
+        return self._sync(SyncToBucket, directory, cb, prefix, delete, dry_run, progress)
+
+    def sync_from_bucket(
+        self,
+        directory: Path,
+        cb: AnyCallback,
+        *,
+        prefix: str | None = None,
+        delete: bool = False,
+        dry_run: bool = False,
+        progress: AnyCallback | None = None,
+    ) -> Call:
+        """Make a directory like the bucket: write the files that are not there with the same bytes.
+
+        Each file is written under a temporary name, verified and renamed. No object is written
+        outside the directory, whatever its name is, and none through a symbolic link.
+
+        Args:
+            directory: a ``pathlib.Path``; it is made where it is not there.
+            cb: called once as ``cb(report, err)`` with a ``SyncReport``. Look at its ``failed`` and
+                ``skipped``.
+            prefix: only objects whose names begin so; the files are named without it.
+            delete: delete files that are no objects; not if anything failed.
+            dry_run: tell what would be done.
+            progress: called as ``progress(files, bytes)`` after each file written.
+
+        Errors:
+            ObjectStoreError: the directory cannot be read; ``__cause__`` tells why.
+            BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be.
+        """
+        return self._sync(SyncFromBucket, directory, cb, prefix, delete, dry_run, progress)
+
+    def _sync(
+        self,
+        way: type[SyncToBucket | SyncFromBucket],
+        directory: Path,
+        cb: AnyCallback,
+        prefix: str | None,
+        delete: bool,
+        dry_run: bool,
+        progress: AnyCallback | None,
+    ) -> Call:
+        if not isinstance(directory, Path):
+            raise TypeError(f'directory must be a Path, not {type(directory).__name__}')
+        call = StoreCall(self._bucket, cb)
+        sync = way(
+            self,
+            self._bucket,
+            call,
+            directory,
+            prefix=check.text(prefix, 'prefix') or '',
+            delete=bool(delete),
+            dry_run=bool(dry_run),
+            progress=_told(self._bucket, progress),
+        )
+        self._bucket.nats.call_soon(sync.start)
         return call
 
 
