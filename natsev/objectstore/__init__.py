@@ -19,22 +19,31 @@ from .admin import BucketStatus
 from .bucket import Bucket
 from .buckets import Buckets
 from .catalog import Catalog
+from .codecs import RESERVED, Chain, Encoding, Zlib, Zstd, chain_of
+from .coded import EncodedSource
 from .commit import Commit, Item
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
-from .get import WHOLE, Get, Part
+from .encryption import Encryption
+from .exchange import Exchange
+from .exporting import ExportReport
+from .get import Get
 from .history import History
+from .importing import ImportReport
 from .lookup import resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
+from .pruning import DeleteReport, PurgeReport
 from .put import Put
 from .reader import Reader
 from .record import ObjectMeta
 from .resume_get import PartFile, ResumedGet
 from .resume_put import ResumedPut
-from .sink import Handed, Sink, sink_for
+from .sink import WHOLE, Handed, Part, Sink, sink_for
 from .source import Source, can_rewind, source_of
+from .sweep import SweepReport
+from .sync import SyncReport
 from .transfer import Transfer
 from .upkeep import Upkeep
 from .writer import Writer
@@ -51,7 +60,7 @@ _CHUNK_SIZE = 128 * 1024
 _META_ROOM = 1024
 
 
-class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
+class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
     """A bucket of objects. All methods call back from the loop.
 
     Args:
@@ -61,6 +70,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             ``max_payload`` lets through may be less.
         timeout: ms to wait for a reply, and without progress of a transfer; default: that of *js*.
         dialect: ``'adr20'``, or ``'ev-nats'`` to write as the Perl original does; both are read.
+        codec: what ``put`` does to the bytes before they are stored, where it is not told
+            otherwise: ``'zlib'``, ``'zstd'``, a codec such as ``Encryption``, or a list of them;
+            ``get`` undoes it.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -74,12 +86,13 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         chunk_size: int = _CHUNK_SIZE,
         timeout: float | None = None,
         dialect: Dialect = 'adr20',
+        codec: Any = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f'dialect must be one of {DIALECTS}, not {dialect!r}')
         timeout = js.timeout if timeout is None else check.timeout(timeout)
         self._chunk_size = check.number(chunk_size, 'chunk_size', 1)
-        self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect)
+        self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect, chain_of(codec))
 
     def __repr__(self) -> str:
         return f'<ObjectStore {self.bucket}>'
@@ -109,6 +122,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         atomic: bool | None = None,
         resume: bool | Path = False,
         keep_versions: int | None = None,
+        codec: Any = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
 
@@ -138,6 +152,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
                 ``atomic``; up to 999 chunks, held in memory.
             keep_versions: keep so many earlier versions of the object, see ``versions``; default:
                 as many as the put before, at first none.
+            codec: as for ``ObjectStore``; ``()``: none. The metadata's ``size`` and ``digest`` are
+                those of the bytes stored, which other clients get.
 
         Returns:
             A ``Transfer``.
@@ -163,6 +179,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             'if_absent': if_absent,
             'keep_versions': keep_versions,
             'ttl': ttl,
+            'codec': codec,
         }
         if resume:
             if not isinstance(data, Path):
@@ -172,6 +189,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             options['journal'] = resume if isinstance(resume, Path) else _journal_of(data)
         if skip_same and not can_rewind(source):
             raise TypeError('skip_same needs data that can be read twice')
+        if (skip_same or resume) and self._chain(codec):
+            raise ValueError('skip_same and resume do not go with a codec')
         if atomic:
             return self._commit([self._item(name, source, **options)], cb, _the_only, progress)
         return self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)
@@ -290,6 +309,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         if_absent: bool = False,
         keep_versions: int | None = None,
         ttl: int | None = None,
+        codec: Any = None,
     ) -> Item:
         """Return one object to be stored, its options checked."""
         bucket = self._bucket
@@ -306,6 +326,11 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             headers=record.check_headers(headers),
             metadata=record.check_metadata(metadata),
         )
+        for key in RESERVED:
+            meta['metadata'].pop(key, None)  # copied from an object that was encoded
+        chain = self._chain(codec)
+        if chain:
+            source = EncodedSource(source, Encoding(chain), meta)
         self._check_size(meta)
         if keep_versions is not None:
             check.number(keep_versions, 'keep_versions', 0)
@@ -317,6 +342,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             ttl,
             keep_versions,
         )
+
+    def _chain(self, codec: Any) -> Chain:
+        return self._bucket.codec if codec is None else chain_of(codec)
 
     def _check_size(self, meta: ObjectMeta) -> None:
         if meta['description'] or meta['headers'] or meta['metadata']:
@@ -521,9 +549,18 @@ def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:
 __all__ = [
     'BucketOptions',
     'BucketStatus',
+    'DeleteReport',
+    'Encryption',
+    'ExportReport',
+    'ImportReport',
     'ObjectMeta',
     'ObjectStore',
+    'PurgeReport',
     'Reader',
+    'SweepReport',
+    'SyncReport',
     'Transfer',
     'Writer',
+    'Zlib',
+    'Zstd',
 ]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from enum import Enum, auto
 from math import ceil
@@ -84,6 +84,7 @@ class Put(Transfer):
         skip_same: store nothing when the object there has the same bytes.
         ttl: ms after which the object goes; None: never.
         keep_versions: how many earlier versions shall be kept; None: as many as before.
+        unknown: further fields of the metadata, of other clients.
     """
 
     def __init__(
@@ -99,9 +100,11 @@ class Put(Transfer):
         skip_same: bool = False,
         ttl: float | None = None,
         keep_versions: int | None = None,
+        unknown: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
         self._keep_versions = keep_versions
+        self._unknown = unknown
         self.bytes_total = source.size
         self._meta = meta
         self._subject = bucket.subjects.meta(meta['name'])
@@ -395,7 +398,7 @@ class Put(Transfer):
         )
         try:
             self._request = self._nats.request(
-                self._subject, record.to_json(meta), self._published, headers=block.encode()
+                self._subject, self._body(), self._published, headers=block.encode()
             )
         except NatsError as err:  # the metadata is larger than the server takes
             self.fail(err)
@@ -405,6 +408,9 @@ class Put(Transfer):
         assert self._ttl is not None
         spent = monotonic() - self._began_at
         return max(1, int(self._ttl / 1000 - spent))
+
+    def _body(self) -> bytes:
+        return record.to_json(self._meta, self._unknown)
 
     def _saved(self, _ack: Any) -> None:
         self._saving = False

@@ -85,7 +85,7 @@ class PartFile(PathFile):
 class ResumedGet(Get):
     """A get into a ``PartFile``. Arguments as for ``Get``."""
 
-    _sink: PartFile
+    _user_sink: PartFile
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -95,7 +95,7 @@ class ResumedGet(Get):
     def _begin_with(self, where: Bucket, meta: ObjectMeta | None) -> None:
         self._caught_up = self._trusting = False
         if meta is not None:
-            self._sink.facts = {
+            self._user_sink.facts = {
                 'bucket': where.name,
                 'name': meta['name'],
                 'nuid': meta['nuid'],
@@ -110,7 +110,9 @@ class ResumedGet(Get):
             return
         meta = self._meta
         assert meta is not None
-        if meta['chunks'] == 1 or not self._sink.there:
+        # Decoding cannot go on in the middle: an encoded object is read anew.
+        encoded = self._sink is not self._user_sink
+        if encoded or meta['chunks'] == 1 or not self._user_sink.there:
             self._go_on_from(0)
         elif self._take(2 * estimate(meta)):
             index_of(self._where, self, meta, self._indexed)
@@ -118,7 +120,7 @@ class ResumedGet(Get):
     def _indexed(self, index: Index) -> None:
         self._give_back()
         assert self._meta is not None
-        place = index.find(min(self._sink.there, self._meta['size'] - 1))
+        place = index.find(min(self._user_sink.there, self._meta['size'] - 1))
         self._last_seq, self._count = place.seq - 1, place.number
         self._hash_on(hashlib.sha256(), 0, place.start, self.epoch)
 
@@ -128,7 +130,7 @@ class ResumedGet(Get):
             return
         try:
             for _ in range(_HASHED_PER_TURN):
-                piece = self._sink.read_back(offset, min(_HASHED, end - offset))
+                piece = self._user_sink.read_back(offset, min(_HASHED, end - offset))
                 digest.update(piece)
                 offset += len(piece)
                 if offset == end or not piece:
@@ -144,7 +146,7 @@ class ResumedGet(Get):
             self._nats.call_soon(self._hash_on, digest, offset, end, epoch)
 
     def _go_on_from(self, size: int) -> None:
-        if not self._guarded(self._sink.cut, size):
+        if not self._guarded(self._user_sink.cut, size):
             return
         self._caught_up = True
         self._trusting = size > 0
@@ -164,7 +166,7 @@ class ResumedGet(Get):
         # Nobody can go on with these, nor with an object that is not there.
         hopeless = isinstance(self._err, (DigestMismatch, MissingChunks, ObjectChanged))
         if hopeless or self._meta is None:
-            self._sink.remove()
+            self._user_sink.remove()
 
 
 def _raise(exc: Exception) -> None:

@@ -11,12 +11,22 @@ import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from ..errors import ObjectStoreError
 from ..nuid import next_nuid
 
 Finished = Callable[[Any, 'OSError | None'], None]
+
+
+class Part(NamedTuple):
+    """The part of an object that is wanted; a length of None: to the end."""
+
+    offset: int = 0
+    length: int | None = None
+
+
+WHOLE = Part()
 
 
 class Sink(Protocol):

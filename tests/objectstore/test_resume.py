@@ -318,3 +318,14 @@ def test_over_lost_connections(run, server, proxy, connect, store, tmp_path):
 def test_wrong_arguments(store, path, call, error):
     with pytest.raises(error):
         call(store, path)
+
+
+def test_an_encoded_object_is_read_anew(run, server, js, store, tmp_path):
+    coded = ObjectStore(js=js, bucket=store.bucket, codec='zlib')
+    assert run.call(coded.put, 'a', DATA)[1] is None
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, 10_000_000)
+    assert run.call(coded.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA
+    with pytest.raises(ValueError, match='codec'):
+        coded.put('a', path, print, resume=True)
