@@ -283,7 +283,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             self._bucket,
             self._bucket.nats.call(cb),
             item.meta,
-            source,
+            item.source,
             chunk_size=item.chunk_size,
             condition=item.condition,
             progress=progress,

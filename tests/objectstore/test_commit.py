@@ -158,6 +158,14 @@ def test_over_lost_connections(run, atomic, inside_of, proxy, connect):
     inside_of(atomic).await_chunks({info['nuid']: info['chunks'] for info in infos})
 
 
+def test_with_a_codec(run, atomic):
+    objects = [('a', b'x' * 10_000, {'codec': 'zlib'}), ('b', b'y')]
+    infos, err = run.call(atomic.commit, objects)
+    assert err is None
+    assert infos[0]['size'] < 1000
+    assert run.call(atomic.get, 'a')[0] == b'x' * 10_000
+
+
 def test_cancel(run, atomic):
     transfer = atomic.commit([('a', b'x')], lambda *result: run.done(result))
     transfer.cancel()
