@@ -227,12 +227,12 @@ int
 deliver(Wire *self, const Message *message)
 {
     Subscription *subscription = table_get(&self->subscriptions, message->sid);
-    if (subscription == NULL) { /* unsubscribed while it was on its way */
-        consume(self, message);
-        return 0;
-    }
-    if (message->sid == self->inbox_sid) {
+    if (subscription != NULL && message->sid == self->inbox_sid) {
         return deliver_reply(self, message);
+    }
+    if (subscription == NULL || self->refused != NULL) {
+        consume(self, message); /* unsubscribed, or closing, while it was on its way */
+        return 0;
     }
     return deliver_message(self, message, subscription);
 }
