@@ -19,20 +19,31 @@ from .admin import BucketStatus
 from .bucket import Bucket
 from .buckets import Buckets
 from .catalog import Catalog
+from .codecs import RESERVED, Chain, Encoding, Zlib, Zstd, chain_of
+from .coded import EncodedSource
 from .commit import Commit, Item
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
-from .get import Get, Part
+from .encryption import Encryption
+from .exchange import Exchange
+from .exporting import ExportReport
+from .get import Get
 from .history import History
+from .importing import ImportReport
 from .lookup import resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
+from .pruning import DeleteReport, PurgeReport
 from .put import Put
 from .reader import Reader
 from .record import ObjectMeta
-from .sink import Handed, Sink, sink_for
+from .resume_get import PartFile, ResumedGet
+from .resume_put import ResumedPut
+from .sink import WHOLE, Handed, Part, Sink, sink_for
 from .source import Source, can_rewind, source_of
+from .sweep import SweepReport
+from .sync import SyncReport
 from .transfer import Transfer
 from .upkeep import Upkeep
 from .writer import Writer
@@ -49,7 +60,7 @@ _CHUNK_SIZE = 128 * 1024
 _META_ROOM = 1024
 
 
-class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
+class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
     """A bucket of objects. All methods call back from the loop.
 
     Args:
@@ -59,6 +70,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             ``max_payload`` lets through may be less.
         timeout: ms to wait for a reply, and without progress of a transfer; default: that of *js*.
         dialect: ``'adr20'``, or ``'ev-nats'`` to write as the Perl original does; both are read.
+        codec: what ``put`` does to the bytes before they are stored, where it is not told
+            otherwise: ``'zlib'``, ``'zstd'``, a codec such as ``Encryption``, or a list of them;
+            ``get`` undoes it.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -72,12 +86,13 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         chunk_size: int = _CHUNK_SIZE,
         timeout: float | None = None,
         dialect: Dialect = 'adr20',
+        codec: Any = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f'dialect must be one of {DIALECTS}, not {dialect!r}')
         timeout = js.timeout if timeout is None else check.timeout(timeout)
         self._chunk_size = check.number(chunk_size, 'chunk_size', 1)
-        self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect)
+        self._bucket = Bucket(js, check_bucket(bucket), timeout, dialect, chain_of(codec))
 
     def __repr__(self) -> str:
         return f'<ObjectStore {self.bucket}>'
@@ -105,7 +120,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         skip_same: bool = False,
         ttl: int | None = None,
         atomic: bool | None = None,
+        resume: bool | Path = False,
         keep_versions: int | None = None,
+        codec: Any = None,
     ) -> Transfer:
         """Store an object, in place of one with the same name.
 
@@ -135,6 +152,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
                 ``atomic``; up to 999 chunks, held in memory.
             keep_versions: keep so many earlier versions of the object, see ``versions``; default:
                 as many as the put before, at first none.
+            codec: as for ``ObjectStore``; ``()``: none. The metadata's ``size`` and ``digest`` are
+                those of the bytes stored, which other clients get.
 
         Returns:
             A ``Transfer``.
@@ -160,9 +179,18 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             'if_absent': if_absent,
             'keep_versions': keep_versions,
             'ttl': ttl,
+            'codec': codec,
         }
+        if resume:
+            if not isinstance(data, Path):
+                raise TypeError(f'resume needs data that is a Path, not {type(data).__name__}')
+            if atomic or skip_same:
+                raise ValueError('resume goes neither with atomic nor with skip_same')
+            options['journal'] = resume if isinstance(resume, Path) else _journal_of(data)
         if skip_same and not can_rewind(source):
             raise TypeError('skip_same needs data that can be read twice')
+        if (skip_same or resume) and self._chain(codec):
+            raise ValueError('skip_same and resume do not go with a codec')
         if atomic:
             return self._commit([self._item(name, source, **options)], cb, _the_only, progress)
         return self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)
@@ -246,10 +274,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         *,
         progress: AnyCallback | None = None,
         skip_same: bool = False,
+        journal: Path | None = None,
         **options: Any,
     ) -> Put:
         item = self._item(name, source, **options)
-        put = Put(
+        kind = Put if journal is None else ResumedPut
+        put = kind(
             self._bucket,
             self._bucket.nats.call(cb),
             item.meta,
@@ -261,6 +291,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             ttl=item.ttl,
             keep_versions=item.keep_versions,
         )
+        if isinstance(put, ResumedPut) and journal is not None:
+            put.keep_journal(journal)
         put.start()
         return put
 
@@ -277,6 +309,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         if_absent: bool = False,
         keep_versions: int | None = None,
         ttl: int | None = None,
+        codec: Any = None,
     ) -> Item:
         """Return one object to be stored, its options checked."""
         bucket = self._bucket
@@ -293,6 +326,11 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             headers=record.check_headers(headers),
             metadata=record.check_metadata(metadata),
         )
+        for key in RESERVED:
+            meta['metadata'].pop(key, None)  # copied from an object that was encoded
+        chain = self._chain(codec)
+        if chain:
+            source = EncodedSource(source, Encoding(chain), meta)
         self._check_size(meta)
         if keep_versions is not None:
             check.number(keep_versions, 'keep_versions', 0)
@@ -304,6 +342,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             ttl,
             keep_versions,
         )
+
+    def _chain(self, codec: Any) -> Chain:
+        return self._bucket.codec if codec is None else chain_of(codec)
 
     def _check_size(self, meta: ObjectMeta) -> None:
         if meta['description'] or meta['headers'] or meta['metadata']:
@@ -324,6 +365,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
         version: int | None = None,
+        resume: bool = False,
     ) -> Transfer:
         """Read an object, or a part of it.
 
@@ -342,6 +384,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
             progress: called as ``progress(done, total)``.
             if_none_match: a digest as in metadata: the object is not read when it still has it.
             version: the ``seq`` of an earlier version, see ``versions``.
+            resume: let another process go on where this one ends, with the same call: *into* must
+                be a ``Path`` then. What has come is kept beside it, in ``.<name>.part``.
 
         Returns:
             A ``Transfer``.
@@ -360,13 +404,21 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         Raises:
             TypeError, ValueError: an argument cannot be.
         """
+        part = check.part(offset, length)
+        sink = sink_for(into)
+        if resume:
+            if not isinstance(into, Path):
+                raise TypeError(f'resume needs into to be a Path, not {type(into).__name__}')
+            if part != WHOLE:
+                raise ValueError('resume is for whole objects')
+            sink = PartFile(into)
         call = self._bucket.nats.call(cb, 3, 1)
         return self._get(
             name,
             call,
-            sink_for(into),
+            sink,
             lambda *results: results,
-            check.part(offset, length),
+            part,
             progress,
             if_none_match,
             version,
@@ -420,7 +472,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         version: int | None,
     ) -> Get:
         self._bucket.subjects.meta(name)
-        get = Get(
+        kind = ResumedGet if isinstance(sink, PartFile) else Get
+        get = kind(
             self._bucket,
             call,
             name,
@@ -485,6 +538,10 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep):
         return call
 
 
+def _journal_of(data: Path) -> Path:
+    return data.with_name(f'.{data.name}.put')
+
+
 def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:
     return metas[0]
 
@@ -492,9 +549,18 @@ def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:
 __all__ = [
     'BucketOptions',
     'BucketStatus',
+    'DeleteReport',
+    'Encryption',
+    'ExportReport',
+    'ImportReport',
     'ObjectMeta',
     'ObjectStore',
+    'PurgeReport',
     'Reader',
+    'SweepReport',
+    'SyncReport',
     'Transfer',
     'Writer',
+    'Zlib',
+    'Zstd',
 ]

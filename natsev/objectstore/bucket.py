@@ -21,6 +21,7 @@ from ..jetstream.stored import from_direct, from_leader
 from ..jetstream.types import StoredMessage
 from ..subjects import check_bucket
 from . import names
+from .codecs import Chain
 from .operation import Operation
 from .transfer import Transfers
 
@@ -63,10 +64,16 @@ class Bucket:
         name: the bucket.
         timeout: ms to wait for a reply, and for progress of a transfer.
         dialect: how names and digests are written.
+        codec: what is done to objects' bytes before they are stored.
     """
 
     def __init__(
-        self, js: JetStream, name: str, timeout: float, dialect: names.Dialect = 'adr20'
+        self,
+        js: JetStream,
+        name: str,
+        timeout: float,
+        dialect: names.Dialect = 'adr20',
+        codec: Chain | None = None,
     ) -> None:
         self.js = js if js.timeout == timeout else js.with_timeout(timeout)
         self.nats = js.nats
@@ -74,6 +81,7 @@ class Bucket:
         self.stream = names.stream(name)
         self.subjects = names.Subjects(name, dialect)
         self.dialect = dialect
+        self.codec = codec or Chain()
         self.timeout = timeout
         self.transfers = Transfers(self.nats, timeout)
         # Seconds of a round trip: the quickest reply of all.
@@ -335,5 +343,5 @@ class Bucket:
         """
         if name not in self._others:
             check_bucket(name)
-            self._others[name] = Bucket(self.js, name, self.timeout, self.dialect)
+            self._others[name] = Bucket(self.js, name, self.timeout, self.dialect, self.codec)
         return self._others[name]

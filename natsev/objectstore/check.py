@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from . import record
-from .get import Part
 from .put import Condition
+from .sink import Part
 
 
 def text(value: Any, what: str) -> str | None:

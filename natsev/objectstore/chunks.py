@@ -32,9 +32,9 @@ from .operation import Operation
 from .source import Buffer
 
 MIB = 1024 * 1024
-# Bytes in flight: what keeps a near server busy, and what fills a long way.
-_WINDOW, _LONG_WINDOW = 4 * MIB, 16 * MIB
-_LONG_WAY = 0.005
+# Bytes in flight, by the seconds of a round trip: what keeps a near server busy, what fills a long
+# way. Never more: the server's queue for a stream is bounded, and all who write share it.
+_WINDOWS = ((0.005, 4 * MIB), (0.02, 16 * MIB), (float('inf'), 32 * MIB))
 # Bytes read, hashed and queued in one turn of the loop: a millisecond or two.
 _PER_TURN = MIB
 # Seconds to wait before chunks that were refused are sent again.
@@ -116,8 +116,7 @@ class Chunks:
         self._sent: deque[_Chunk] = deque()
         self._again: deque[_Chunk] = deque()
         self._in_flight = 0
-        rtt = bucket.rtt
-        self._window = _WINDOW if rtt is None or rtt < _LONG_WAY else _LONG_WINDOW
+        self._window = next(window for rtt, window in _WINDOWS if (bucket.rtt or 0.0) < rtt)
         self._attempt = 0
         self._done = 0
         self._last_seq = 0
@@ -127,6 +126,18 @@ class Chunks:
     def settled(self) -> bool:
         """Are all chunks taken from the source known to be stored?"""
         return not self._sent and not self._again
+
+    def begin_behind(self, stored: int, last_seq: int, attempt: int) -> None:
+        """Begin behind chunks that another process has stored.
+
+        Args:
+            stored: how many.
+            last_seq: the sequence of the last of them.
+            attempt: makes ids that have not been used; 0: those of the first attempt will do.
+        """
+        self.count = self._done = stored
+        self._last_seq = last_seq
+        self._attempt = attempt
 
     # Sending.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..calls import Call
 from ..errors import (
@@ -26,11 +26,13 @@ from . import record
 from .blocking import in_thread
 from .bucket import Bucket
 from .budget import budget_of
+from .codecs import Decoding, is_encoded
+from .coded import DecodedSink
 from .fetch import Batches, Fetch, Ordered, estimate
 from .index import Index, index_of
 from .lookup import Resolved, resolve
 from .record import ObjectMeta
-from .sink import Sink, write_error
+from .sink import WHOLE, Part, Sink, write_error
 from .transfer import Transfer
 from .versions import find_version
 
@@ -38,16 +40,6 @@ from .versions import find_version
 _MOST_HELD = 1024 * 1024
 
 Results = Callable[[Any, NatsError | None, ObjectMeta | None], tuple[Any, ...]]
-
-
-class Part(NamedTuple):
-    """The part of an object that is wanted; a length of None: to the end."""
-
-    offset: int = 0
-    length: int | None = None
-
-
-WHOLE = Part()
 
 
 class Get(Transfer):
@@ -64,6 +56,7 @@ class Get(Transfer):
         indexes: of chunks, by nuid; to be shared by gets of one object.
         progress: the user's, called as ``progress(done, total)``.
         version: the sequence of an earlier version to be read; None: the present one.
+        decode: what codecs did is undone; else the bytes are those that are stored.
 
     Attributes:
         strategy: how the chunks are read, for who wants to know.
@@ -82,12 +75,14 @@ class Get(Transfer):
         version: int | None = None,
         part: Part = WHOLE,
         indexes: dict[str, Index] | None = None,
+        decode: bool = True,
     ) -> None:
         super().__init__(bucket, call, progress)
         self._version = version
         self.strategy = ''
         self._name = name
-        self._sink = sink
+        self._sink = self._user_sink = sink
+        self._decode = decode
         self._results = results
         self._if_none_match = if_none_match
         self._part = part
@@ -154,10 +149,18 @@ class Get(Transfer):
         self._held.clear()
         self._held_bytes = 0
         size = meta['size']
-        self._skip = min(self._part.offset, size)
+        part = self._part
+        if self._decode and is_encoded(meta['metadata']):
+            # Where in the stored bytes a part begins is not known: all of them are read.
+            chain, metadata = self._bucket.codec, meta['metadata']
+            self._sink = DecodedSink(self._user_sink, part, lambda: Decoding(chain, metadata))
+            part = WHOLE
+        else:
+            self._sink = self._user_sink
+        self._skip = min(part.offset, size)
         self._wanted = size - self._skip
-        if self._part.length is not None:
-            self._wanted = min(self._wanted, self._part.length)
+        if part.length is not None:
+            self._wanted = min(self._wanted, part.length)
         self._whole = self._wanted == size
         self._index = None
         self.bytes_done, self.bytes_total = 0, self._wanted
@@ -171,6 +174,9 @@ class Get(Transfer):
         """Do something with the user's file; what it raises ends the get."""
         try:
             work(*args)
+        except NatsError as err:
+            self.fail(err)
+            return False
         except Exception as exc:
             self.fail(write_error(exc))
             return False
@@ -357,6 +363,8 @@ class Get(Transfer):
         digest = record.digest_bytes(meta['digest']) if self._whole else None
         if self._came != self._wanted or (digest is not None and digest != self._hash.digest()):
             self.fail(DigestMismatch(bucket=self._where.name, name=self._name))
+            return
+        if isinstance(self._sink, DecodedSink) and not self._guarded(self._sink.complete):
             return
         work = self._sink.settle()
         if work is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from enum import Enum, auto
 from math import ceil
@@ -63,6 +63,7 @@ ANY = Condition()
 
 class _Stage(Enum):
     OPENING = auto()  # the bucket's configuration is asked for
+    PREPARING = auto()
     COMPARING = auto()  # the source is hashed, to see whether it is there already
     STARTING = auto()  # the first bytes are awaited
     SENDING = auto()
@@ -83,6 +84,7 @@ class Put(Transfer):
         skip_same: store nothing when the object there has the same bytes.
         ttl: ms after which the object goes; None: never.
         keep_versions: how many earlier versions shall be kept; None: as many as before.
+        unknown: further fields of the metadata, of other clients.
     """
 
     def __init__(
@@ -98,9 +100,11 @@ class Put(Transfer):
         skip_same: bool = False,
         ttl: float | None = None,
         keep_versions: int | None = None,
+        unknown: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(bucket, call, progress)
         self._keep_versions = keep_versions
+        self._unknown = unknown
         self.bytes_total = source.size
         self._meta = meta
         self._subject = bucket.subjects.meta(meta['name'])
@@ -140,6 +144,8 @@ class Put(Transfer):
     def _go_on(self) -> None:
         if self._stage is _Stage.OPENING:
             self._bucket.open(self, self._opened)
+        elif self._stage is _Stage.PREPARING:
+            self._prepare()
         elif self._stage is _Stage.COMPARING:
             self._compare_again()
         elif self._stage is _Stage.STARTING:
@@ -169,6 +175,11 @@ class Put(Transfer):
             self._source_failed(exc)
             return
         self.bytes_total = self._source.size
+        self._stage = _Stage.PREPARING
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """The source is open; called again after a lost connection."""
         if self._skip_same:
             self._stage = _Stage.COMPARING
             self._compare()
@@ -237,10 +248,11 @@ class Put(Transfer):
             self._ahead.append(piece)
         if self.done or not (self._ahead or self._at_end):
             return  # failed, or there is nothing yet
-        self._pair = self._at_end and len(self._ahead) == 1
+        all_here = self._at_end and len(self._ahead) < 2 and not self._chunks.count
+        self._pair = all_here and len(self._ahead) == 1
         self._stage = _Stage.SENDING
         self._began_at = monotonic()
-        if not (self._at_end and len(self._ahead) < 2 and self._guess()):
+        if not (all_here and self._guess()):
             self._read_current()
         # With a condition it is better to know first than to send in vain.
         if self._expected is not None or self._condition == ANY:
@@ -386,7 +398,7 @@ class Put(Transfer):
         )
         try:
             self._request = self._nats.request(
-                self._subject, record.to_json(meta), self._published, headers=block.encode()
+                self._subject, self._body(), self._published, headers=block.encode()
             )
         except NatsError as err:  # the metadata is larger than the server takes
             self.fail(err)
@@ -396,6 +408,9 @@ class Put(Transfer):
         assert self._ttl is not None
         spent = monotonic() - self._began_at
         return max(1, int(self._ttl / 1000 - spent))
+
+    def _body(self) -> bytes:
+        return record.to_json(self._meta, self._unknown)
 
     def _saved(self, _ack: Any) -> None:
         self._saving = False

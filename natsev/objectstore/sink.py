@@ -11,12 +11,22 @@ import os
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 from ..errors import ObjectStoreError
 from ..nuid import next_nuid
 
 Finished = Callable[[Any, 'OSError | None'], None]
+
+
+class Part(NamedTuple):
+    """The part of an object that is wanted; a length of None: to the end."""
+
+    offset: int = 0
+    length: int | None = None
+
+
+WHOLE = Part()
 
 
 class Sink(Protocol):
@@ -133,13 +143,16 @@ class PathFile:
             os.lseek(self._file, 0, os.SEEK_SET)
             self._written = 0
             return
-        self._target = Path(os.path.realpath(self._path))
-        if self._target.is_dir():
-            raise IsADirectoryError(f'{self._path} is a directory')
-        temporary = self._target.with_name(f'.{next_nuid()}.part')
+        temporary = self._resolve().with_name(f'.{next_nuid()}.part')
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, 'O_CLOEXEC', 0)
         self._file = os.open(temporary, flags, 0o666)
         self._temporary = temporary
+
+    def _resolve(self) -> Path:
+        self._target = Path(os.path.realpath(self._path))
+        if self._target.is_dir():
+            raise IsADirectoryError(f'{self._path} is a directory')
+        return self._target
 
     def write(self, chunk: bytes) -> None:
         assert self._file is not None

@@ -159,6 +159,11 @@ class PathFile:
         self._state = self._now()
         self.size = self._state[0]
 
+    @property
+    def mtime_ns(self) -> int:
+        """When it was changed last, as it was opened."""
+        return self._state[1]
+
     def _now(self) -> tuple[int, int]:
         assert self._file is not None
         stat = os.fstat(self._file.fileno())

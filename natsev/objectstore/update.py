@@ -15,6 +15,7 @@ from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
 from . import metas, record
 from .bucket import Bucket
+from .codecs import RESERVED
 from .lookup import Entry, find
 from .operation import StoreCall
 from .parallel import each
@@ -100,8 +101,13 @@ class Update:
 
     def _changed(self, entry: Entry) -> tuple[ObjectMeta, bytes]:
         """Return the new metadata, and its body."""
-        fields = {key: value or None for key, value in self._changes.items()}
-        meta: ObjectMeta = {**entry.meta, **self._changes}  # type: ignore[typeddict-item]
+        changes = dict(self._changes)
+        if 'metadata' in changes:
+            # How its bytes are to be read belongs to them, not to the user.
+            kept = {k: v for k, v in entry.meta['metadata'].items() if k in RESERVED}
+            changes['metadata'] = {**changes['metadata'], **kept}
+        fields = {key: value or None for key, value in changes.items()}
+        meta: ObjectMeta = {**entry.meta, **changes}  # type: ignore[typeddict-item]
         if not meta['nuid']:  # a link of the JavaScript client has none, and others want one
             fields['nuid'] = meta['nuid'] = next_nuid()
         fields['bucket'] = self._bucket.name

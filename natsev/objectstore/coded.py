@@ -1,0 +1,111 @@
+"""Sources and sinks with a codec between them and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .codecs import Decoding, Encoding
+from .record import ObjectMeta
+from .sink import Part, Sink
+from .source import Buffer, Gathered, Source
+
+
+class EncodedSource:
+    """The encoded bytes of another source.
+
+    Args:
+        source: what is put.
+        encoding: the codecs.
+        meta: of the object; told what was put when all of it has been read.
+    """
+
+    def __init__(self, source: Source, encoding: Encoding, meta: ObjectMeta) -> None:
+        self._source = source
+        self._encoding = encoding
+        self._meta = meta
+        self._gathered = Gathered()
+        self._more = True
+        self.size: int | None = None
+
+    def open(self) -> None:
+        self._source.open()
+
+    def read(self, size: int) -> Buffer | None:
+        while self._more and len(self._gathered) < size:
+            piece = self._source.read(size)
+            if piece is None:
+                return None
+            if len(piece):
+                self._add(self._encoding.update(piece))
+            if len(piece) < size:
+                self._more = False
+                self._add(self._encoding.finish())
+                self._meta['metadata'] |= self._encoding.metadata()
+        return self._gathered.take(size)
+
+    def _add(self, pieces: Any) -> None:
+        for piece in pieces:
+            self._gathered.add(piece)
+
+    def rewind(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class DecodedSink:
+    """Decodes what it is given, for another sink.
+
+    Args:
+        sink: where what was put goes.
+        part: the part of it that is wanted.
+        begin: makes the decoding.
+    """
+
+    def __init__(self, sink: Sink, part: Part, begin: Callable[[], Decoding]) -> None:
+        self._sink = sink
+        self._part = part
+        self._skip = 0
+        self._left: int | None = None
+        self._make = begin
+        self._decoding: Decoding | None = None
+
+    @property
+    def restartable(self) -> bool:
+        return self._sink.restartable
+
+    def begin(self) -> None:
+        self._decoding = self._make()
+        self._skip, self._left = self._part
+        self._sink.begin()
+
+    def write(self, chunk: bytes) -> None:
+        assert self._decoding is not None
+        for piece in self._decoding.update(chunk):
+            self._pass_on(piece)
+
+    def complete(self) -> None:
+        """All has been given: what is left comes out, and is verified."""
+        assert self._decoding is not None
+        for piece in self._decoding.finish():
+            self._pass_on(piece)
+
+    def _pass_on(self, piece: bytes) -> None:
+        wanted = piece[self._skip :]
+        self._skip = max(0, self._skip - len(piece))
+        if self._left is not None:
+            wanted = wanted[: self._left]
+            self._left -= len(wanted)
+        if wanted:
+            self._sink.write(wanted)
+
+    def settle(self) -> Callable[[], None] | None:
+        return self._sink.settle()
+
+    def result(self) -> Any:
+        return self._sink.result()
+
+    def discard(self) -> None:
+        self._sink.discard()

@@ -1,0 +1,322 @@
+"""Writing a bucket to an archive, object by object in the order of their sequences."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any, TypedDict
+
+from ..errors import (
+    DisconnectedError,
+    InvalidMetaError,
+    NatsError,
+    ObjectStoreError,
+    StreamNotFoundError,
+)
+from ..jetstream import Consumption, Message
+from . import archive, record
+from .blocking import in_thread
+from .bucket import Bucket
+from .fixed import FixedGet
+from .infos import Entries, find_many
+from .listing import stored
+from .lookup import Entry, find
+from .operation import StoreCall
+from .sink import Handed, write_error
+
+# Metas that wait for their turn: from the first on no more are requested, until the second.
+_HIGH, _LOW = 200, 50
+
+
+class Failed(TypedDict):
+    """An object that could not be read."""
+
+    name: str
+    error: str
+
+
+class ExportReport(TypedDict):
+    """What ``export_bucket`` wrote: ``failed``: objects that could not be read, which lack."""
+
+    objects: int
+    bytes: int
+    failed: list[Failed]
+
+
+class Export:
+    """One export.
+
+    Args:
+        bucket: the bucket.
+        call: the user's call; its result is an ``ExportReport``.
+        file: a path, or a binary file.
+        prefix: only names that begin so.
+        resume: go on with what an export that broke off has left beside *file*, a path.
+        progress: the user's, called as ``progress(objects, bytes)``.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        call: StoreCall,
+        file: Path | IO[bytes],
+        prefix: str,
+        resume: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._bucket = bucket
+        self._call = call
+        self._path = file if isinstance(file, Path) else None
+        self._part = None if self._path is None else part_of(self._path)
+        self._file: IO[bytes] | None = None if isinstance(file, Path) else file
+        self._prefix = prefix
+        self._resume = resume
+        self._progress = progress
+        self._writer: archive.Writer
+        self._after = 0
+        self._waiting: deque[Entry] = deque()
+        self._late: dict[str, None] = {}  # replaced while they were read
+        self._consumption: Consumption | None = None
+        self._caught_up = self._busy = False
+        self._failed: list[Failed] = []
+        call.cleanup = self._cleanup
+
+    def start(self) -> None:
+        """See what the bucket is like."""
+        self._bucket.reopen(self._call, self._opened)
+
+    def _opened(self) -> None:
+        if self._part is None:
+            self._begin()
+        elif self._resume and self._part.exists():
+            in_thread(self._bucket.nats.port, self._salvage, self._salvaged)
+        else:
+            self._open('wb', None)
+
+    # The file.
+
+    def _salvage(self) -> None:
+        assert self._part is not None
+        with self._part.open('rb') as file:
+            about, self._state = archive.salvage(file, lambda: self._call.done)
+        if about['bucket'] != self._bucket.name:
+            raise archive.damaged(f'it is of the bucket {about["bucket"]!r}')
+        if not self._state.complete:
+            os.truncate(self._part, self._state.offset)
+
+    def _salvaged(self, exc: Exception | None) -> None:
+        if self._call.done:
+            return
+        if exc is not None:
+            self._fail(exc)
+        elif self._state.complete:
+            self._finish(self._state.totals)
+        else:
+            self._after = self._state.last_seq
+            self._open('ab', self._state)
+
+    def _open(self, mode: str, state: archive.State | None) -> None:
+        assert self._part is not None
+        try:
+            self._file = self._part.open(mode)
+        except OSError as exc:
+            self._fail(exc)
+            return
+        self._begin(state)
+
+    def _begin(self, state: archive.State | None = None) -> None:
+        assert self._file is not None
+        self._writer = archive.Writer(self._file, state)
+        config = {key: value for key, value in self._bucket.config.items() if key in _CONFIG}
+        now = datetime.now(timezone.utc)
+        if state is not None or self._write(self._writer.header, self._bucket.name, now, config):
+            self._read_metas()
+
+    def _write(self, write: Callable[..., None], *args: Any) -> bool:
+        try:
+            write(*args)
+        except Exception as exc:  # of the user's file
+            self._fail(exc)
+            return False
+        return True
+
+    def _fail(self, exc: Exception) -> None:
+        self._call.fail(exc if isinstance(exc, NatsError) else write_error(exc))
+
+    def _cleanup(self) -> None:
+        if self._consumption is not None:
+            self._consumption.stop()
+        if self._path is not None and self._file is not None:
+            self._file.close()
+
+    # Metas.
+
+    def _read_metas(self) -> None:
+        self._consumption = self._bucket.js.ordered(
+            self._bucket.stream,
+            self._message,
+            filter_subjects=self._bucket.subjects.metas + '>',
+            deliver_policy='last_per_subject',
+            batch=_HIGH,
+            on_caught_up=self._all_metas,
+            on_end=self._ended,
+        )
+
+    def _message(self, message: Message) -> None:
+        one = stored(message)
+        if self._caught_up or one['seq'] <= self._after:
+            return
+        try:
+            meta = record.parse(one, self._bucket.name)
+        except InvalidMetaError as err:
+            self._failed.append({'name': err.name or '', 'error': str(err)})
+            return
+        if meta['deleted'] or not meta['name'].startswith(self._prefix):
+            return
+        self._waiting.append(Entry(meta, one))
+        if len(self._waiting) >= _HIGH and self._consumption is not None:
+            self._consumption.pause()
+        self._next()
+
+    def _all_metas(self) -> None:
+        self._caught_up = True
+        if self._consumption is not None:
+            self._consumption.stop()
+        self._next()
+
+    def _ended(self, err: NatsError | None) -> None:
+        if isinstance(err, StreamNotFoundError):
+            err = self._bucket.not_found(err)
+        if err is not None:
+            self._call.fail(err)
+
+    # One object after the other.
+
+    def _next(self) -> None:
+        if self._busy or self._call.done:
+            return
+        if self._waiting:
+            self._busy = True
+            entry = self._waiting.popleft()
+            if len(self._waiting) == _LOW and self._consumption is not None:
+                self._consumption.resume()
+            self._export(entry)
+        elif self._caught_up and self._late:
+            self._busy = True
+            find_many(self._bucket, self._call, list(self._late), self._found_late)
+        elif self._caught_up:
+            self._complete()
+
+    def _found_late(self, entries: Entries) -> None:
+        self._late.clear()
+        live = [entry for entry in entries.values() if not entry.meta['deleted']]
+        # In the order of their sequences, that an export which breaks off can be gone on with.
+        self._waiting.extend(sorted(live, key=lambda entry: entry.meta['seq']))
+        self._done()
+
+    def _export(self, entry: Entry) -> None:
+        meta, message = entry
+        self._late.pop(meta['name'], None)
+        # With the name, and without what is only true of this message.
+        payload = record.rewrite(message['payload'], {'name': meta['name']})
+        if not self._write(self._writer.object, payload, meta['seq'], message['time']):
+            return
+        if not meta['size']:
+            self._exported(entry, None)
+            return
+        get = FixedGet(
+            self._bucket,
+            self._bucket.nats.call(lambda data, err, meta: self._exported(entry, err), 3, 1),
+            meta,
+            Handed(self._writer.chunk),
+        )
+        self._call.child = get
+        get.start()
+
+    def _exported(self, entry: Entry, err: NatsError | None) -> None:
+        if self._call.done:
+            return
+        if err is None:
+            if self._write(self._writer.end):
+                self._tell_progress()
+                self._done()
+        elif isinstance(err, DisconnectedError) or _of_the_file(err):
+            self._call.fail(err)
+        elif self._write(self._writer.abandon):
+            find(
+                self._bucket,
+                self._call,
+                entry.meta['name'],
+                lambda now: self._looked_again(entry, now, err),
+                leader=True,
+            )
+
+    def _looked_again(self, entry: Entry, now: Entry | None, err: NatsError) -> None:
+        """It could not be read: because it was replaced, or deleted?"""
+        if now is not None and now.meta['seq'] == entry.meta['seq']:
+            self._failed.append({'name': entry.meta['name'], 'error': str(err)})
+        elif now is not None and not now.meta['deleted']:
+            self._late[entry.meta['name']] = None
+        self._done()
+
+    def _done(self) -> None:
+        self._busy = False
+        self._bucket.nats.call_soon(self._next)
+
+    def _tell_progress(self) -> None:
+        if self._progress is not None:
+            self._progress(*self._writer.totals)
+
+    # The end.
+
+    def _complete(self) -> None:
+        self._busy = True
+        if self._write(self._writer.trailer):
+            self._finish(self._writer.totals)
+
+    def _finish(self, totals: archive.Totals) -> None:
+        in_thread(self._bucket.nats.port, self._settle, lambda exc: self._settled(totals, exc))
+
+    def _settle(self) -> None:
+        """Make it last, then make it visible."""
+        if self._file is not None:
+            self._file.flush()
+        if self._path is not None and self._part is not None:
+            if self._file is not None:
+                os.fsync(self._file.fileno())
+            self._part.replace(self._path)
+
+    def _settled(self, totals: archive.Totals, exc: Exception | None) -> None:
+        if exc is not None:
+            self._fail(exc)
+        else:
+            report: ExportReport = {
+                'objects': totals.objects,
+                'bytes': totals.size,
+                'failed': self._failed,
+            }
+            self._call.end(report, None)
+
+
+# What another bucket may be made with.
+_CONFIG = (
+    'description',
+    'max_bytes',
+    'max_age',
+    'storage',
+    'num_replicas',
+    'compression',
+    'metadata',
+)
+
+
+def part_of(path: Path) -> Path:
+    """Return where an archive is written before it is complete."""
+    return path.with_name(path.name + '.part')
+
+
+def _of_the_file(err: NatsError) -> bool:
+    return type(err) is ObjectStoreError and err.__cause__ is not None

@@ -1,0 +1,203 @@
+"""An upload that another process can go on with.
+
+A journal beside the file tells under which nuid its chunks are stored. Going on, the stream is
+asked which chunks it has: those that stand in order from the first one on are kept and hashed again
+from the file, what lies behind them is deleted, and the rest is sent. A file that has changed
+starts over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import (
+    DisconnectedError,
+    JetStreamError,
+    NatsError,
+    RequestTimeout,
+    StreamNotFoundError,
+)
+from ..jetstream import Consumption, Message
+from .chunks import Chunks
+from .journal import Journal
+from .names import is_nuid
+from .put import Put, ttl_of_chunks
+from .source import PathFile
+
+# Chunks hashed in one turn of the loop.
+_PER_TURN = 8
+
+
+class ResumedPut(Put):
+    """A put of a file, with a journal. Arguments as for ``Put``."""
+
+    _source: PathFile
+
+    def keep_journal(self, path: Path) -> None:
+        """Keep the journal at *path*; called before ``start``."""
+        self._journal = Journal(path)
+        self._ready = False
+        self._stored = _Stored(self._meta['nuid'])
+        self._consumption: Consumption | None = None
+
+    def _prepare(self) -> None:
+        if self._ready:
+            super()._prepare()
+            return
+        self._stop_scan()
+        facts = {
+            'bucket': self._bucket.name,
+            'name': self._meta['name'],
+            'size': self._source.size,
+            'mtime': self._source.mtime_ns,
+            'chunk_size': self._chunk_size,
+        }
+        try:
+            known = self._journal.read()
+            nuid = known.get('nuid')
+            if is_nuid(nuid) and known == {**facts, 'nuid': nuid}:
+                self._scan(str(nuid))
+            else:
+                self._journal.write({**facts, 'nuid': self._meta['nuid']})
+                self._prepared()
+        except OSError as exc:
+            self._source_failed(exc)
+
+    def _prepared(self) -> None:
+        self._ready = True
+        super()._prepare()
+
+    # What is stored.
+
+    def _scan(self, nuid: str) -> None:
+        self._stored = _Stored(nuid)
+        self._consumption = self._bucket.js.ordered(
+            self._bucket.stream,
+            self._listed,
+            filter_subjects=self._bucket.subjects.chunk(nuid),
+            headers_only=True,
+            on_caught_up=self._scanned,
+            on_end=self._scan_ended,
+        )
+
+    def _listed(self, message: Message) -> None:
+        self._touch()
+        headers = message.headers
+        self._stored.add(message.seq, headers.get('Nats-Msg-Id') if headers is not None else None)
+
+    def _scan_ended(self, err: NatsError | None) -> None:
+        if err is not None and self._consumption is not None:
+            self._consumption = None
+            if isinstance(err, StreamNotFoundError):
+                err = self._bucket.not_found(err)
+            self.fail(err)
+
+    def _stop_scan(self) -> None:
+        consumption, self._consumption = self._consumption, None
+        if consumption is not None:
+            consumption.stop()
+
+    def _scanned(self) -> None:
+        self._stop_scan()
+        stored = self._stored
+        if self.done:
+            return
+        if not stored.count:
+            # The ids of what was purged are still known to the stream: another nuid.
+            self._journal.remove()
+            self._prepare()
+            return
+        left = len(stored.behind)
+
+        def deleted(_reply: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left <= 0:
+                self._hash_stored(stored.count, self.epoch)
+
+        def gone(err: NatsError) -> bool:
+            if isinstance(err, JetStreamError) and err.code in (400, 404):
+                deleted(None)
+                return True
+            return False
+
+        if not stored.behind:
+            deleted(None)
+        for seq in stored.behind:
+            body = {'seq': seq, 'no_erase': True}
+            self._bucket.api(self, 'STREAM.MSG.DELETE', body, deleted, gone)
+
+    def _hash_stored(self, left: int, epoch: int) -> None:
+        """Hash what is stored, from the file, a part in each turn of the loop."""
+        if self.done or epoch != self.epoch:
+            return
+        for _ in range(min(left, _PER_TURN)):
+            if self._read() is None:
+                return  # failed
+            left -= 1
+        self._touch()
+        if left:
+            self._nats.call_soon(self._hash_stored, left, epoch)
+            return
+        stored = self._stored
+        self._meta['nuid'] = stored.nuid
+        self._chunks = Chunks(self, self._bucket, stored.nuid, ttl_of_chunks(self._ttl))
+        self._chunks.begin_behind(stored.count, stored.last_seq, stored.attempt)
+        self._advance(self._size)
+        self._prepared()
+
+    # The end.
+
+    def _clean(self) -> None:
+        if isinstance(self._err, (DisconnectedError, RequestTimeout)):
+            self._end_failed()  # somebody may go on with what is stored
+        else:
+            super()._clean()
+
+    def _release(self) -> None:
+        super()._release()
+        self._stop_scan()
+        if not isinstance(self._err, (DisconnectedError, RequestTimeout)):
+            try:
+                self._journal.remove()
+            except OSError as exc:
+                self._nats.run_callback(_raise, exc)
+
+
+class _Stored:
+    """The chunks of one object that are stored already.
+
+    Attributes:
+        nuid: the object.
+        count: those that stand in order from the first one on.
+        last_seq: the sequence of the last of them.
+        behind: the sequences of those that do not.
+        attempt: the first whose ids have not been used, where some are to be sent again.
+    """
+
+    def __init__(self, nuid: str) -> None:
+        self.nuid = nuid
+        self.count = 0
+        self.last_seq = 0
+        self.behind: list[int] = []
+        self._attempt = 0
+
+    @property
+    def attempt(self) -> int:
+        return self._attempt + 1 if self.behind else self._attempt
+
+    def add(self, seq: int, msg_id: str | None) -> None:
+        """The next chunk in the stream has this id: ``<nuid>.<number>`` or, sent again, more."""
+        number, _, attempt = (msg_id or '').removeprefix(f'{self.nuid}.').partition('.')
+        if attempt.isdigit():
+            self._attempt = max(self._attempt, int(attempt))
+        if number == f'{self.count}' and not self.behind:
+            self.count += 1
+            self.last_seq = seq
+        else:
+            self.behind.append(seq)
+
+
+def _raise(exc: Exception) -> None:
+    raise exc

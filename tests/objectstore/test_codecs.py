@@ -1,0 +1,319 @@
+"""Objects that are stored compressed or encrypted."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zlib
+from typing import Any
+
+import pytest
+
+from natsev import CodecError, DigestMismatch, ObjectStore
+from natsev.objectstore import Encryption, Zlib, Zstd, record
+from natsev.objectstore.codecs import Chain, Decoding, Encoding, chain_of
+
+KEY, OTHER = b'k' * 32, b'o' * 32
+DATA = b'some text that repeats ' * 20_000
+CODECS = {
+    'zlib': 'zlib',
+    'zstd': 'zstd',
+    'level': [Zlib(9)],
+    'aes': Encryption({'one': KEY}),
+    'chacha': Encryption({'one': KEY}, cipher='chacha20-poly1305'),
+    'both': ['zstd', Encryption({'one': KEY})],
+}
+each_codec = pytest.mark.parametrize('codec', CODECS.values(), ids=CODECS)
+sizes = pytest.mark.parametrize('size', [0, 1, 65_535, 65_536, 65_537, 131_072, 200_000, len(DATA)])
+
+
+def put(run: Any, store: ObjectStore, name: str, data: Any = b'x', **options: Any) -> Any:
+    info, err = run.call(store.put, name, data, **options)
+    assert err is None, err
+    return info
+
+
+@pytest.fixture
+def coded(js, store):
+    """``coded(codec)``: another handle for the bucket of ``store``."""
+    return lambda codec: ObjectStore(js=js, bucket=store.bucket, codec=codec)
+
+
+# Without a server: what goes in comes out, however it is cut.
+
+
+def encode(codec: Any, data: bytes, cut: int = 1000) -> tuple[bytes, dict[str, str]]:
+    encoding = Encoding(chain_of(codec))
+    pieces = [
+        piece for at in range(0, len(data), cut) for piece in encoding.update(data[at : at + cut])
+    ]
+    pieces += encoding.finish()
+    return b''.join(pieces), encoding.metadata()
+
+
+def decode(codec: Any, data: bytes, metadata: dict[str, str], cut: int = 1000) -> bytes:
+    decoding = Decoding(chain_of(codec), metadata)
+    pieces = [
+        piece for at in range(0, len(data), cut) for piece in decoding.update(data[at : at + cut])
+    ]
+    return b''.join([*pieces, *decoding.finish()])
+
+
+@each_codec
+@sizes
+def test_what_goes_in_comes_out(codec, size):
+    for cut in (7919, 65_536, 10**9):
+        stored, metadata = encode(codec, DATA[:size], cut)
+        assert decode(codec, stored, metadata, cut) == DATA[:size]
+        assert metadata['natsev.size'] == str(size)
+
+
+@each_codec
+def test_whatever_is_cut_off_is_noticed(codec):
+    stored, metadata = encode(codec, DATA)
+    for size in {0, 1, 10, 50, len(stored) // 2, len(stored) - 17, len(stored) - 1}:
+        with pytest.raises(CodecError):
+            decode(codec, stored[:size], metadata)
+    with pytest.raises(CodecError):
+        decode(codec, stored + b'x', metadata)
+
+
+@each_codec
+def test_whatever_is_altered_is_noticed(codec):
+    stored, metadata = encode(codec, os.urandom(1000))
+    for at in range(0, len(stored), 7):
+        altered = bytearray(stored)
+        altered[at] ^= 1
+        try:
+            # A compressed stream has bits that mean nothing.
+            assert decode(codec, bytes(altered), metadata) == decode(codec, stored, metadata)
+        except CodecError:
+            continue
+        assert not any(name in metadata['natsev.codec'] for name in ('aes', 'chacha'))
+
+
+@pytest.mark.parametrize('name', ['aes', 'chacha'])
+def test_segments_have_their_order(name):
+    codec = CODECS[name]
+    stored, metadata = encode(codec, os.urandom(65_536 * 3))
+    header, segment = len(stored) - 3 * (65_536 + 16), 65_536 + 16
+    parts = [stored[header + n * segment : header + (n + 1) * segment] for n in range(3)]
+    for order in ([1, 0, 2], [0, 2], [0, 1], [0, 0, 2], [0, 1, 2, 2]):
+        with pytest.raises(CodecError):
+            decode(codec, stored[:header] + b''.join(parts[n] for n in order), metadata)
+    # Nor can they be those of another object.
+    other, _ = encode(codec, os.urandom(65_536 * 3))
+    with pytest.raises(CodecError):
+        decode(codec, stored[:header] + parts[0] + other[header + segment :], metadata)
+
+
+def test_the_same_bytes_are_never_encrypted_alike():
+    assert encode(CODECS['aes'], DATA)[0] != encode(CODECS['aes'], DATA)[0]
+
+
+def test_what_unpacks_without_end_is_stopped():
+    bomb = zlib.compress(b'\0' * 50_000_000, 9)
+    metadata = {'natsev.codec': 'zlib', 'natsev.size': '1000'}
+    decoding = Decoding(Chain(), metadata)
+    came: list[bytes] = []
+    with pytest.raises(CodecError, match='larger'):
+        came.extend(decoding.update(bomb))
+    assert sum(map(len, came)) <= 1000
+    encoded, _ = encode('zstd', b'\0' * 50_000_000)
+    decoding = Decoding(Chain(), {**metadata, 'natsev.codec': 'zstd'})
+    with pytest.raises(CodecError, match='larger'):
+        list(decoding.update(encoded))
+
+
+@pytest.mark.parametrize(
+    'metadata',
+    [
+        {'natsev.codec': 'unknown', 'natsev.size': '1'},
+        {'natsev.codec': '', 'natsev.size': '1'},
+        {'natsev.codec': 'zlib'},
+        {'natsev.codec': 'zlib', 'natsev.size': '-1'},
+        {'natsev.codec': 'zlib', 'natsev.size': '9' * 100},
+        {'natsev.codec': 'aes-256-gcm', 'natsev.size': '1'},
+    ],
+)
+def test_metadata_that_makes_no_sense(metadata):
+    with pytest.raises(CodecError):
+        Decoding(Chain(), metadata)
+
+
+# In the store.
+
+
+@each_codec
+def test_there_and_back(run, store, coded, codec, inside, tmp_path):
+    info = put(run, coded(codec), 'a', DATA, metadata={'k': 'v'})
+    data, err, meta = run.call(coded(codec).get, 'a')
+    assert (data, err) == (DATA, None)
+    assert meta['metadata']['k'] == 'v'
+    assert meta['metadata']['natsev.size'] == str(len(DATA))
+    digest = record.digest_text(hashlib.sha256(DATA).digest())
+    assert meta['metadata']['natsev.digest'] == digest
+    assert info['metadata'] == meta['metadata']
+    path = tmp_path / 'a'
+    assert run.call(coded(codec).get, 'a', into=path)[:2] == (len(DATA), None)
+    assert path.read_bytes() == DATA
+    chunks: list[bytes] = []
+    assert run.call(coded(codec).get_stream, 'a', chunks.append)[1] is None
+    assert b''.join(chunks) == DATA
+
+
+@each_codec
+@pytest.mark.parametrize('part', [(0, 10), (100_000, 100_000), (459_990, None), (10**9, 5)])
+def test_parts(run, coded, codec, part):
+    put(run, coded(codec), 'a', DATA)
+    offset, length = part
+    data, err, _ = run.call(coded(codec).get, 'a', offset=offset, length=length)
+    assert err is None
+    assert data == DATA[offset:][: length if length is not None else len(DATA)]
+
+
+def test_compressed_objects_need_no_codec_to_be_read(run, store):
+    for codec in ('zlib', 'zstd'):
+        info = put(run, store, codec, DATA, codec=codec)
+        assert info['size'] < len(DATA) // 10
+        assert run.call(store.get, codec)[0] == DATA
+
+
+def test_streams_and_empty_objects(run, store):
+    results: list[Any] = []
+    writer = store.put_stream('a', lambda *result: results.append(result), codec='zlib')
+    for at in range(0, len(DATA), 10_000):
+        writer.write(DATA[at : at + 10_000])
+    writer.end()
+    run.until(lambda: results)
+    assert results[0][1] is None
+    assert run.call(store.get, 'a')[0] == DATA
+    put(run, store, 'empty', b'', codec='zstd')
+    assert run.call(store.get, 'empty')[0] == b''
+
+
+def test_other_clients_get_what_is_stored(run, store, peer):
+    put(run, store, 'a', DATA, codec='zlib')
+    assert zlib.decompress(peer.get(store.bucket, 'a')) == DATA
+
+
+def test_a_codec_of_the_store_can_be_left_out(run, store, coded):
+    put(run, coded('zlib'), 'a', DATA, codec=())
+    assert run.call(store.info, 'a')[0]['size'] == len(DATA)
+
+
+def test_keys_are_needed(run, store, coded):
+    put(run, coded(CODECS['aes']), 'a', DATA)
+    data, err, meta = run.call(store.get, 'a')
+    assert data is None
+    assert isinstance(err, CodecError)
+    assert 'aes-256-gcm' in str(err)
+    assert meta['metadata']['natsev.key'] == 'one'
+    _, err, _ = run.call(coded(Encryption({'two': KEY})).get, 'a')
+    assert isinstance(err, CodecError)
+    assert "key 'one'" in str(err)
+    _, err, _ = run.call(coded(Encryption({'one': OTHER})).get, 'a')
+    assert isinstance(err, CodecError)
+
+
+def test_keys_are_changed(run, coded):
+    old = Encryption({'one': KEY})
+    new = Encryption({'one': KEY, 'two': OTHER}, 'two')
+    put(run, coded(old), 'a', DATA)
+    put(run, coded(new), 'b', DATA)
+    assert run.call(coded(new).get, 'a')[0] == DATA
+    assert run.call(coded(new).get, 'b')[0] == DATA
+    assert run.call(coded(new).info, 'b')[0]['metadata']['natsev.key'] == 'two'
+
+
+def test_keys_are_in_no_repr():
+    text = repr(Encryption({'one': KEY}))
+    assert 'one' in text
+    assert 'kkk' not in text
+
+
+def test_changed_metadata_leaves_the_codec(run, store):
+    put(run, store, 'a', DATA, codec='zlib', metadata={'k': 'v'})
+    meta, err = run.call(store.update_meta, 'a', {'metadata': {'x': 'y'}, 'name': 'b'})
+    assert err is None
+    assert meta['metadata']['x'] == 'y'
+    assert 'k' not in meta['metadata']
+    assert run.call(store.get, 'b')[0] == DATA
+
+
+def test_metadata_of_an_encoded_object_can_be_copied(run, store):
+    meta = put(run, store, 'a', DATA, codec='zlib', metadata={'k': 'v'})
+    put(run, store, 'b', b'plain', metadata=meta['metadata'])
+    assert run.call(store.get, 'b')[:2] == (b'plain', None)
+    assert run.call(store.info, 'b')[0]['metadata'] == {'k': 'v'}
+
+
+def test_links_versions_and_archives(run, store, coded, js, unique):
+    secret = coded(CODECS['aes'])
+    first = put(run, secret, 'a', b'first', keep_versions=1)
+    put(run, secret, 'a', DATA)
+    run.call(store.link, 'l', 'a')
+    assert run.call(secret.get, 'l')[0] == DATA
+    assert run.call(secret.get, 'a', version=first['seq'])[0] == b'first'
+    file = io.BytesIO()
+    assert run.call(store.export_bucket, file)[1] is None  # without the keys
+    file.seek(0)
+    target = ObjectStore(js=js, bucket=unique + 't', codec=CODECS['aes'])
+    run.call(target.create_bucket, {})
+    assert run.call(target.import_bucket, file)[1] is None
+    assert run.call(target.get, 'a')[0] == DATA
+    run.call(target.delete_bucket)
+
+
+def test_stored_bytes_that_were_altered(run, store, coded, inside):
+    secret = coded(CODECS['aes'])
+    info = put(run, secret, 'a', b'x' * 100)
+    (seq,) = inside.chunk_seqs(info['nuid'])
+    inside.delete_message(seq)
+    inside.write_chunks(info['nuid'], b'y' * info['size'])
+    data, err, _ = run.call(secret.get, 'a')
+    assert data is None
+    assert isinstance(err, CodecError | DigestMismatch)
+
+
+def test_what_a_get_wrote_is_gone_when_it_cannot_be_decoded(run, store, inside, tmp_path):
+    inside.write_chunks('n1', b'rubbish')
+    digest = record.digest_text(hashlib.sha256(b'rubbish').digest())
+    metadata = {'natsev.codec': 'zlib', 'natsev.size': '7'}
+    inside.write_meta('a', nuid='n1', size=7, chunks=1, digest=digest, metadata=metadata)
+    _, err, _ = run.call(store.get, 'a', into=tmp_path / 'a')
+    assert isinstance(err, CodecError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('codec', ['rot13', 1, object(), [None], ['zlib', 'x']])
+def test_what_is_no_codec(js, store, codec):
+    with pytest.raises((TypeError, ValueError)):
+        store.put('a', b'', print, codec=codec)
+    with pytest.raises((TypeError, ValueError)):
+        ObjectStore(js=js, bucket='b', codec=codec)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'keys': {}},
+        {'keys': {'a': b'short'}},
+        {'keys': {'a': 'k' * 32}},
+        {'keys': {1: KEY}},
+        {'keys': {'': KEY}},
+        {'keys': {'a': KEY, 'b': KEY}},
+        {'keys': {'a': KEY}, 'key_id': 'b'},
+        {'keys': {'a': KEY}, 'cipher': 'rot13'},
+    ],
+)
+def test_keys_that_cannot_be(options):
+    with pytest.raises((TypeError, ValueError)) as raised:
+        Encryption(**options)
+    assert 'kkk' not in str(raised.value)
+
+
+def test_the_class_of_each_name():
+    assert isinstance(chain_of('zstd').codecs[0], Zstd)
+    assert chain_of(['zlib', CODECS['aes']]).name == 'zlib,aes-256-gcm'

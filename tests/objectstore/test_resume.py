@@ -1,0 +1,331 @@
+"""Transfers that another process goes on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from natsev import (
+    Cancelled,
+    DigestMismatch,
+    DisconnectedError,
+    JetStream,
+    MissingChunks,
+    ObjectStore,
+)
+
+DATA = os.urandom(30_000_000)
+CHUNK = 131_072
+
+# Another process: it begins a transfer, and says so when a part is done.
+PROGRAM = """
+import sys
+from pathlib import Path
+from natsev import ev, JetStream, Nats, ObjectStore
+
+port, bucket, what, path, part = sys.argv[1:]
+nats = Nats(host='127.0.0.1', port=int(port))
+store = ObjectStore(js=JetStream(nats=nats), bucket=bucket)
+
+def progress(done, total):
+    if done >= int(part):
+        print('part', flush=True)
+        transfer.pause()
+
+def ended(*result):
+    print('ended', result[1], flush=True)
+    nats.disconnect()
+
+if what == 'put':
+    transfer = store.put('a', Path(path), ended, progress=progress, resume=True)
+else:
+    transfer = store.get('a', ended, into=Path(path), progress=progress, resume=True)
+ev.run()
+"""
+
+
+def half(server, store, what, path, part, how=signal.SIGKILL):
+    """Have another process do a part of it, and die."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', PROGRAM, str(server.port), store.bucket, what, path, str(part)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == 'part\n'
+    process.send_signal(how)
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / 'data'
+    path.write_bytes(DATA)
+    return path
+
+
+@pytest.mark.parametrize('part', [1, 10_000_000, 29_900_000])
+def test_put(run, server, store, inside, path, part):
+    half(server, store, 'put', path, part)
+    before = inside.chunks()
+    assert next(iter(before.values())) > 0
+    assert inside.metas() == {}
+    steps = []
+    info, err = run.call(
+        store.put, 'a', path, resume=True, progress=lambda *step: steps.append(step)
+    )
+    assert err is None
+    assert {info['nuid']} == before.keys()
+    assert inside.chunks() == {info['nuid']: 229}
+    assert steps[0][0] >= part // CHUNK * CHUNK
+    assert run.call(store.get, 'a')[0] == DATA
+    assert os.listdir(path.parent) == ['data']
+
+
+def test_put_again_and_again(run, server, store, inside, path):
+    for part in (3_000_000, 9_000_000, 20_000_000):
+        half(server, store, 'put', path, part)
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert inside.chunks() == {info['nuid']: 229}
+    assert run.call(store.get, 'a')[0] == DATA
+
+
+@pytest.mark.parametrize('change', ['bytes', 'size', 'chunk_size', 'name'])
+def test_put_of_what_has_changed(run, server, store, inside, path, change):
+    half(server, store, 'put', path, 5_000_000)
+    data, options, name = DATA, {}, 'a'
+    if change == 'bytes':
+        data = DATA[::-1]
+        path.write_bytes(data)
+        os.utime(path, (1, 1))
+    elif change == 'size':
+        data = DATA[:-1]
+        path.write_bytes(data)
+    elif change == 'name':
+        name = 'b'
+    else:
+        options = {'chunk_size': 100_000}
+    _info, err = run.call(store.put, name, path, resume=True, **options)
+    assert err is None
+    assert run.call(store.get, name)[0] == data
+    # What was begun before is nobody's: sweep finds it.
+    assert len(inside.chunks()) == 2
+
+
+def test_put_behind_a_hole(run, server, store, inside, path):
+    half(server, store, 'put', path, 10_000_000)
+    (nuid,) = inside.chunks()
+    seqs = inside.chunk_seqs(nuid)
+    inside.delete_message(seqs[20])
+    inside.publish(inside.chunk_subject(nuid), b'from nowhere')
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert info['nuid'] == nuid
+    assert inside.chunks() == {nuid: 229}
+    assert run.call(store.get, 'a')[0] == DATA
+
+
+def test_put_whose_chunks_are_gone(run, server, store, inside, path):
+    half(server, store, 'put', path, 10_000_000)
+    (nuid,) = inside.chunks()
+    inside.call(inside.js.stream_purge, inside.stream, {'filter': inside.chunk_subject(nuid)})
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert info['nuid'] != nuid
+    assert run.call(store.get, 'a')[0] == DATA
+
+
+def test_put_that_was_all_there(run, store, inside, path):
+    """The process died between the metadata and its journal's end."""
+    journal = path.with_name('.data.put')
+    kept = []
+
+    def progress(done, total):
+        kept.append(journal.read_bytes())
+
+    first, _ = run.call(store.put, 'a', path, resume=True, progress=progress)
+    assert not journal.exists()
+    journal.write_bytes(kept[0])
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert info['nuid'] == first['nuid']
+    assert run.call(store.get, 'a')[0] == DATA
+    assert inside.chunks() == {first['nuid']: 229}
+
+
+def test_a_disconnected_put_can_be_gone_on_with(run, connect, store, inside, path):
+    nats = connect()
+    other = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket)
+    results = []
+
+    def progress(done, total):
+        if done > 5_000_000:
+            nats.disconnect()
+
+    other.put('a', path, lambda *r: results.append(r), resume=True, progress=progress)
+    run.until(lambda: results)
+    assert isinstance(results[0][1], DisconnectedError)
+    (before,) = inside.chunks()
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert info['nuid'] == before
+
+
+def test_a_cancelled_put_leaves_nothing(run, store, inside, path):
+    transfer = store.put(
+        'a',
+        path,
+        lambda *result: run.done(result),
+        resume=True,
+        progress=lambda done, total: transfer.cancel(),
+    )
+    assert isinstance(run()[1], Cancelled)
+    assert inside.chunks() == {}
+    assert os.listdir(path.parent) == ['data']
+
+
+def test_a_journal_elsewhere(run, store, path, tmp_path):
+    places = []
+    journal = tmp_path / 'journal'
+    run.call(
+        store.put,
+        'a',
+        path,
+        resume=journal,
+        progress=lambda done, total: places.append(journal.exists()),
+    )
+    assert all(places)
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize(
+    'rubbish', [b'', b'\xff' * 10, b'\x81\xa7version\x09', b'\x93\x01\x02\x03']
+)
+def test_a_journal_that_is_none(run, store, path, rubbish):
+    path.with_name('.data.put').write_bytes(rubbish)
+    assert run.call(store.put, 'a', path, resume=True)[1] is None
+    assert run.call(store.get, 'a')[0] == DATA
+
+
+# Downloads.
+
+
+@pytest.mark.parametrize('part', [1, 10_000_000, 29_900_000])
+def test_get(run, server, store, tmp_path, part):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, part)
+    assert sorted(os.listdir(tmp_path)) == ['.out.part', '.out.part.journal']
+    steps = []
+    stats = store._bucket.nats.stats
+    before = stats()['bytes_in']
+    count, err, _ = run.call(
+        store.get, 'a', into=path, resume=True, progress=lambda *step: steps.append(step)
+    )
+    assert (count, err) == (len(DATA), None)
+    assert path.read_bytes() == DATA
+    assert os.listdir(tmp_path) == ['out']
+    assert stats()['bytes_in'] - before < len(DATA) - part // CHUNK * CHUNK + 1_000_000
+
+
+def test_get_again_and_again(run, server, store, tmp_path):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    for part in (3_000_000, 9_000_000, 20_000_000):
+        half(server, store, 'get', path, part)
+    assert run.call(store.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA
+
+
+@pytest.mark.parametrize('size', [0, 10, CHUNK])
+def test_get_of_little(run, store, tmp_path, size):
+    run.call(store.put, 'a', DATA[:size])
+    path = tmp_path / 'out'
+    (tmp_path / '.out.part').write_bytes(b'what is this')
+    assert run.call(store.get, 'a', into=path, resume=True)[:2] == (size, None)
+    assert path.read_bytes() == DATA[:size]
+    assert os.listdir(tmp_path) == ['out']
+
+
+def test_get_of_another_object(run, server, store, tmp_path):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, 10_000_000)
+    run.call(store.put, 'a', DATA[::-1])
+    assert run.call(store.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA[::-1]
+
+
+def test_a_part_that_was_altered_is_read_anew(run, server, store, tmp_path):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, 10_000_000)
+    with (tmp_path / '.out.part').open('r+b') as file:
+        file.write(b'altered')
+    assert run.call(store.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA
+    assert os.listdir(tmp_path) == ['out']
+
+
+def test_a_part_that_is_too_long(run, server, store, tmp_path):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, 10_000_000)
+    with (tmp_path / '.out.part').open('ab') as file:
+        file.write(b'x' * 50_000_000)
+    assert run.call(store.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA
+
+
+def test_hopeless_gets_leave_nothing(run, store, inside, tmp_path):
+    path = tmp_path / 'out'
+    assert run.call(store.get, 'no', into=path, resume=True) == (None, None, None)
+    inside.write_chunks('na', b'x' * 10, b'y' * 10)
+    inside.write_meta('a', size=20, chunks=2, digest='SHA-256=' + 'A' * 43 + '=')
+    assert isinstance(run.call(store.get, 'a', into=path, resume=True)[1], DigestMismatch)
+    inside.write_meta('a', size=25, chunks=3)
+    assert isinstance(run.call(store.get, 'a', into=path, resume=True)[1], MissingChunks)
+    assert os.listdir(tmp_path) == []
+
+
+def test_over_lost_connections(run, server, proxy, connect, store, tmp_path):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, 10_000_000)
+    between = proxy(server)
+    nats = connect(port=between.port, reconnect=True, reconnect_delay=10)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket)
+    between.cut_after(5_000_000)
+    assert run.call(far.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    'call, error',
+    [
+        (lambda store, path: store.put('a', b'x', print, resume=True), TypeError),
+        (lambda store, path: store.put('a', path, print, resume=True, atomic=True), ValueError),
+        (lambda store, path: store.get('a', print, resume=True), TypeError),
+        (lambda store, path: store.get('a', print, into=path, resume=True, offset=1), ValueError),
+    ],
+)
+def test_wrong_arguments(store, path, call, error):
+    with pytest.raises(error):
+        call(store, path)
+
+
+def test_an_encoded_object_is_read_anew(run, server, js, store, tmp_path):
+    coded = ObjectStore(js=js, bucket=store.bucket, codec='zlib')
+    assert run.call(coded.put, 'a', DATA)[1] is None
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, 10_000_000)
+    assert run.call(coded.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA
+    with pytest.raises(ValueError, match='codec'):
+        coded.put('a', path, print, resume=True)
