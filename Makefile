@@ -17,8 +17,8 @@ EXTENSION := $(wildcard natsev/wire/_speedups*.[ch])
 PYEV_WORKS := 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-pure test-pyev test-pyev-on lint format types check soak cover bench \
-	bench-quick docs dist check-dist clean venv-without-ensurepip
+.PHONY: help demo quick test test-pure test-pyev test-pyev-on sanitize lint format types check soak \
+	cover bench bench-quick docs dist check-dist clean venv-without-ensurepip
 
 help:  ## show this
 	@echo 'make demo shows what natsev does, make test tests all of it; both install what they need.'
@@ -48,6 +48,9 @@ test-pyev: $(SERVERS) $(NODE)  ## the same on the real pyev, which is built firs
 
 test-pyev-on: $(VENV)/.pyev
 	NATSEV_LOOP=pyev $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+sanitize: $(INSTALLED)  ## the wire's tests on a debug build under ASan and UBSan
+	PYTHON=$(BIN)/python tests/wire/sanitize.sh $(PYTEST_ARGS)
 
 lint: $(INSTALLED)  ## ruff: faults and format
 	$(BIN)/ruff check .

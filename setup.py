@@ -18,6 +18,8 @@ speedups = Extension(
     'natsev.wire._speedups',
     sources,
     depends=glob('natsev/wire/_speedups*.h'),
+    # Its files share functions that are nobody else's.
+    extra_compile_args=['-fvisibility=hidden'],
     optional=wanted != 'yes',
 )
 

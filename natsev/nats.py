@@ -60,6 +60,10 @@ class Listener(Protocol):
         """The client is closed for good."""
 
 
+# No server can be configured to take more.
+_MOST_PAYLOAD = 64 * MIB
+
+
 class PendingRequest(Request):
     """A request that waits for its reply; ``cancel()`` gives it up."""
 
@@ -583,8 +587,9 @@ class Nats(Settings):
 
     def _limit_payload(self) -> None:
         limit = self._link.info.get('max_payload')
-        if not isinstance(limit, int) or limit < 1:
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             limit = MIB
+        limit = min(limit, _MOST_PAYLOAD)
         if self._max_payload_asked is not None:
             limit = min(limit, self._max_payload_asked)
         self._wire.max_payload = limit

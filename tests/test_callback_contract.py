@@ -187,8 +187,10 @@ def test_connecting_again_while_closing(run, connect, own_server, unique, place)
 @pytest.mark.parametrize('turns', range(8))
 def test_cancelling_at_every_moment(run, connect, unique, subject, turns):
     nats = connect()
-    nats.subscribe(f'{unique}.answered', lambda s, p, reply: nats.publish(reply, p))
-    nats.subscribe(f'{unique}.silent', lambda: None)
+    other = connect()
+    other.subscribe(f'{unique}.answered', lambda s, p, reply: other.publish(reply, p))
+    other.subscribe(f'{unique}.silent', lambda: None)
+    assert run.call(other.flush) is None
     ends = []
     handle = nats.request(f'{unique}.{subject}', b'x', lambda response, err: ends.append(err), 9000)
     run.turns(turns)
@@ -201,6 +203,7 @@ def test_cancelling_at_every_moment(run, connect, unique, subject, turns):
     assert len(ends) == 1
     assert ends[0] is None or isinstance(ends[0], Cancelled | NoResponders)
     assert not nats._wire.requests
+    assert run.call(other.flush) is None
 
 
 def test_ends_of_a_client_that_never_connects(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import warnings
 
 import pytest
 import trustme
@@ -14,7 +15,9 @@ from natsev import ForkedError, Nats
 def in_child(function):
     """Call *function* in a forked process; raise AssertionError with its traceback if it raises."""
     reader, writer = os.pipe()
-    pid = os.fork()
+    with warnings.catch_warnings():  # Python 3.12 on warns of the threads of the tests' own proxy
+        warnings.simplefilter('ignore', DeprecationWarning)
+        pid = os.fork()
     if pid == 0:
         try:
             try:

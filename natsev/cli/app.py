@@ -21,6 +21,7 @@ _COMMANDS = {
     'account': 'account',
     'bench': 'benches',
     'consumer': 'consumers',
+    'kv': 'keyvalues',
     'object': 'objects',
     'pub': 'messages',
     'reply': 'messages',

@@ -21,6 +21,7 @@ from .buckets import Buckets
 from .catalog import Catalog
 from .codecs import RESERVED, Encoding, Zlib, Zstd, chain_of
 from .coded import EncodedSource
+from .commit import Commit, Item
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing
@@ -38,7 +39,7 @@ from .put import Put
 from .reader import Reader
 from .record import ObjectMeta
 from .sink import Handed, Part, Sink, sink_for
-from .source import Source, source_of
+from .source import Source, can_rewind, source_of
 from .sweep import SweepReport
 from .sync import SyncReport
 from .transfer import Transfer
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from ..jetstream import JetStream
 
 AnyCallback = Callable[..., Any]
+# The class has a method that is called list.
+_Items = list[Item]
+_Metas = list[ObjectMeta]
 _CHUNK_SIZE = 128 * 1024
 # Beside the metadata's own text: headers, and what grows while the object is stored.
 _META_ROOM = 1024
@@ -111,6 +115,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
+        skip_same: bool = False,
+        ttl: int | None = None,
+        atomic: bool | None = None,
         keep_versions: int | None = None,
         codec: Any = None,
     ) -> Transfer:
@@ -134,6 +141,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             expected_seq: store only if the present object, or its tombstone, has this ``seq`` (0:
                 there is none).
             if_absent: store only if there is no such object.
+            skip_same: when the object there has the same bytes, it and its metadata stay, and it
+                is the result. The data is read twice, so it must not be an iterable.
+            ttl: ms after which the server removes the object, at least 1000, in a bucket with
+                ``object_ttl``.
+            atomic: store chunks and metadata in one batch, all or nothing, in a bucket with
+                ``atomic``; up to 999 chunks, held in memory.
             keep_versions: keep so many earlier versions of the object, see ``versions``; default:
                 as many as the put before, at first none.
             codec: as for ``ObjectStore``; ``()``: none. The metadata's ``size`` and ``digest`` are
@@ -146,27 +159,31 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             WrongSequenceError: *expected_seq* or *if_absent* did not hold.
             BucketNotFoundError, SealedError, StorageFullError: the bucket cannot take it.
             RequestTimeout: no progress for as long as ``timeout``.
-            ObjectStoreError: *data* could not be read; ``__cause__`` tells why.
+            ObjectStoreError: *data* could not be read (``__cause__`` tells why), or the bucket does
+                not allow *ttl* or *atomic*.
             DisconnectedError, Cancelled, JetStreamError.
 
         Raises:
             TypeError, ValueError: an argument cannot be.
             MaxPayloadError: the metadata is larger than the server takes.
         """
-        return self._put(
-            name,
-            source_of(data),
-            cb,
-            description=description,
-            headers=headers,
-            metadata=metadata,
-            chunk_size=chunk_size,
-            progress=progress,
-            expected_seq=expected_seq,
-            if_absent=if_absent,
-            keep_versions=keep_versions,
-            codec=codec,
-        )
+        source = source_of(data)
+        options: dict[str, Any] = {
+            'description': description,
+            'headers': headers,
+            'metadata': metadata,
+            'chunk_size': chunk_size,
+            'expected_seq': expected_seq,
+            'if_absent': if_absent,
+            'keep_versions': keep_versions,
+            'ttl': ttl,
+            'codec': codec,
+        }
+        if skip_same and not can_rewind(source):
+            raise TypeError('skip_same needs data that can be read twice')
+        if atomic:
+            return self._commit([self._item(name, source, **options)], cb, _the_only, progress)
+        return self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)
 
     def put_stream(
         self,
@@ -182,7 +199,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             name: see ``put``.
             cb: called once as ``cb(info, err)``, after ``end()``.
             on_drain: see ``Writer``.
-            **options: as for ``put``.
+            **options: as for ``put``, but for ``skip_same`` and ``atomic``.
 
         Returns:
             A ``Writer``: ``write(data)``, ``end()``, ``abort()``.
@@ -191,27 +208,102 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         writer.transfer = self._put(name, writer.source, cb, **options)
         return writer
 
+    def commit(
+        self,
+        objects: Iterable[tuple[str, Any] | tuple[str, Any, Mapping[str, Any]]],
+        cb: AnyCallback,
+    ) -> Transfer:
+        """Store several objects at once: all of them, or none.
+
+        The bucket must allow it (``atomic``). All is held in memory, and chunks and metadata
+        together are at most 1000 messages.
+
+        Args:
+            objects: ``(name, data)``, or ``(name, data, options)`` with options of ``put``:
+                ``description``, ``headers``, ``metadata``, ``chunk_size``, ``expected_seq``,
+                ``if_absent``, ``ttl``, ``codec``.
+            cb: called once as ``cb(infos, err)`` with the ``ObjectMeta`` of each, in their order.
+
+        Returns:
+            A ``Transfer``.
+
+        Errors:
+            WrongSequenceError: a condition did not hold; nothing is stored.
+            See ``put`` for the others.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be, or a name is there twice.
+        """
+        items = [self._item(name, source_of(data), **dict(*rest)) for name, data, *rest in objects]
+        names = [item.meta['name'] for item in items]
+        if len(set(names)) < len(names):
+            raise ValueError('a commit cannot store two objects under one name')
+        if not items:
+            raise ValueError('there is nothing to commit')
+        return self._commit(items, cb, list, None)
+
+    def _commit(
+        self,
+        items: _Items,
+        cb: AnyCallback,
+        result: Callable[[_Metas], Any],
+        progress: AnyCallback | None,
+    ) -> Commit:
+        if any(item.keep_versions for item in items):
+            raise ValueError('an atomic commit keeps no earlier versions')
+        bucket = self._bucket
+        commit = Commit(bucket, bucket.nats.call(cb), items, result, progress)
+        commit.start()
+        return commit
+
     def _put(
         self,
         name: str,
         source: Source,
         cb: AnyCallback,
         *,
+        progress: AnyCallback | None = None,
+        skip_same: bool = False,
+        **options: Any,
+    ) -> Put:
+        item = self._item(name, source, **options)
+        put = Put(
+            self._bucket,
+            self._bucket.nats.call(cb),
+            item.meta,
+            item.source,
+            chunk_size=item.chunk_size,
+            condition=item.condition,
+            progress=progress,
+            skip_same=skip_same,
+            ttl=item.ttl,
+            keep_versions=item.keep_versions,
+        )
+        put.start()
+        return put
+
+    def _item(
+        self,
+        name: str,
+        source: Source,
+        *,
         description: str | None = None,
         headers: Mapping[str, str | Iterable[str]] | None = None,
         metadata: Mapping[str, str] | None = None,
         chunk_size: int | None = None,
-        progress: AnyCallback | None = None,
         expected_seq: int | None = None,
         if_absent: bool = False,
         keep_versions: int | None = None,
         codec: Any = None,
-    ) -> Put:
+        ttl: int | None = None,
+    ) -> Item:
+        """Return one object to be stored, its options checked."""
         bucket = self._bucket
         bucket.subjects.meta(name)
         if chunk_size is None:
             chunk_size = self._chunk_size
-        check.number(chunk_size, 'chunk_size', 1)
+        if ttl is not None:
+            check.number(ttl, 'ttl', 1000)
         meta = record.new(
             name,
             bucket.name,
@@ -228,18 +320,14 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         self._check_size(meta)
         if keep_versions is not None:
             check.number(keep_versions, 'keep_versions', 0)
-        put = Put(
-            bucket,
-            bucket.nats.call(cb),
+        return Item(
             meta,
             source,
-            chunk_size=chunk_size,
-            condition=check.condition(expected_seq, if_absent),
-            progress=progress,
-            keep_versions=keep_versions,
+            check.number(chunk_size, 'chunk_size', 1),
+            check.condition(expected_seq, if_absent),
+            ttl,
+            keep_versions,
         )
-        put.start()
-        return put
 
     def _check_size(self, meta: ObjectMeta) -> None:
         if meta['description'] or meta['headers'] or meta['metadata']:
@@ -419,6 +507,10 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         call = StoreCall(self._bucket, cb)
         self._bucket.nats.call_soon(Delete(self._bucket, call, name, expected_seq).start)
         return call
+
+
+def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:
+    return metas[0]
 
 
 __all__ = [

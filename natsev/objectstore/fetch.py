@@ -18,6 +18,7 @@ from ..headers import Headers
 from ..jetstream import Consumption, Message
 from ..jetstream.api import to_json
 from .bucket import Bucket
+from .budget import budget_of
 from .record import ObjectMeta
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Fetch(Protocol):
     """Chunks on their way."""
 
     name: str
+    # Other gets take all there is at the moment.
+    waiting: bool
 
     def more(self) -> None:
         """There may be room for more."""
@@ -89,15 +92,16 @@ def last_field(raw: bytes, name: bytes) -> bytes | None:
 
 
 class _Batch:
-    """One direct get of many chunks."""
+    """One direct get of many chunks. What is not wanted any more still comes, and counts."""
 
-    __slots__ = ('batches', 'came', 'ended', 'held', 'replies', 'wanted')
+    __slots__ = ('batches', 'came', 'cost', 'dropped', 'ended', 'held', 'replies', 'wanted')
 
-    def __init__(self, batches: Batches, wanted: int) -> None:
+    def __init__(self, batches: Batches, wanted: int, cost: int) -> None:
         self.batches = batches
         self.wanted = wanted
+        self.cost = cost
         self.came = 0
-        self.ended = False
+        self.ended = self.dropped = False
         # What came while the batches before it were not complete.
         self.held: list[tuple[int, bytes]] = []
         self.replies: Replies = batches.nats.replies(self.replied)
@@ -105,7 +109,30 @@ class _Batch:
     def replied(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
     ) -> None:
-        self.batches._replied(self, payload, err, headers)
+        raw = headers.raw if headers is not None else b''
+        seq = last_field(raw, b'Nats-Sequence') if err is None else None
+        if seq is None:
+            self.end()
+            if not self.dropped:
+                self.batches.ended(self, err, headers)
+        elif last_field(raw, b'Nats-Num-Pending') is None:
+            self.end()  # before 2.11: one message, and no word of an end
+            if not self.dropped:
+                self.batches.unsupported()
+        elif not self.dropped:
+            self.batches.message(self, int(seq), payload or b'')
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        if not self.ended:
+            self.ended = True
+            self.replies.close()
+            self.batches.budget.give_back(self.cost)
+
+    def drop(self) -> None:
+        """Nothing more is wanted of it."""
+        self.dropped = True
+        self.held.clear()
 
 
 class Batches:
@@ -128,19 +155,22 @@ class Batches:
         self, reader: Reader, bucket: Bucket, meta: ObjectMeta, seq: int, chunks: int
     ) -> None:
         self.nats = bucket.nats
+        self.budget = budget_of(bucket.nats)
         self._reader = reader
         self._request = f'{bucket.js.prefix}.DIRECT.GET.{bucket.stream}'
         self._subject = bucket.subjects.chunk(meta['nuid'])
         far = bucket.rtt is not None and bucket.rtt > _LONG_WAY
         self._batch_bytes = _LONG_BATCH if far else _BATCH
         self._at_once = _LONG_AT_ONCE if far else _AT_ONCE
-        self._each = max(1, self._batch_bytes // estimate(meta))
+        self._estimate = estimate(meta)
+        self._each = max(1, self._batch_bytes // self._estimate)
         self._last_seq = seq
         self._missing = chunks  # not yet requested
         self._next: int | None = seq + 1  # where the next batch begins; None: not known yet
         self._contiguous = True
         self._any = False
         self._batches: deque[_Batch] = deque()
+        self.waiting = False
 
     def more(self) -> None:
         while (
@@ -149,19 +179,26 @@ class Batches:
             and len(self._batches) < self._at_once
             and self._reader.has_room
         ):
-            self._ask(self._next)
+            wanted = min(self._each, self._missing)
+            cost = min(wanted * self._estimate, self._batch_bytes)
+            self.waiting = not self.budget.take(cost, self.more)
+            if self.waiting:
+                return
+            self._ask(self._next, wanted, cost)
 
     def close(self) -> None:
+        self.waiting = False
+        self.budget.forget(self.more)
         for batch in self._batches:
-            batch.replies.close()
+            batch.drop()
         self._batches.clear()
         self._next = None
 
-    def _ask(self, seq: int) -> None:
-        wanted = min(self._each, self._missing)
+    def _ask(self, seq: int, wanted: int, cost: int) -> None:
         try:
-            batch = _Batch(self, wanted)
+            batch = _Batch(self, wanted, cost)
         except NatsError as err:  # the client is being closed
+            self.budget.give_back(cost)
             self.close()
             self._reader.fail(err)
             return
@@ -178,35 +215,18 @@ class Batches:
         try:
             self.nats.publish(self._request, to_json(body), batch.replies.subject)
         except NatsError as err:
+            batch.end()
             self.close()
             self._reader.fail(err)
 
-    def _replied(
-        self, batch: _Batch, payload: bytes | None, err: NatsError | None, headers: Headers | None
-    ) -> None:
-        if self._reader.done or batch not in self._batches:
-            return
-        if err is not None:
-            self._failed(err)
-            return
-        raw = headers.raw if headers is not None else b''
-        seq = last_field(raw, b'Nats-Sequence')
-        if seq is not None:
-            self._message(batch, int(seq), payload or b'', raw)
-        else:
-            self._status(batch, headers)
+    def unsupported(self) -> None:
+        """The server does not know batches."""
+        self._reader.unsupported()
 
-    def _failed(self, err: NatsError) -> None:
-        if isinstance(err, NoResponders):
-            self._reader.unsupported()
-        elif not isinstance(err, DisconnectedError):
-            self._reader.fail(err)
-
-    def _message(self, batch: _Batch, seq: int, payload: bytes, raw: bytes) -> None:
+    def message(self, batch: _Batch, seq: int, payload: bytes) -> None:
+        """A message of *batch* has come."""
         batch.came += 1
-        if last_field(raw, b'Nats-Num-Pending') is None:
-            self._reader.unsupported()  # before 2.11: one message, and no word of an end
-        elif batch is self._batches[0]:
+        if batch is self._batches[0]:
             self._deliver(batch, seq, payload)
         else:
             batch.held.append((seq, payload))
@@ -229,20 +249,24 @@ class Batches:
         """The guesses were wrong: let them go."""
         while len(self._batches) > 1:
             guess = self._batches.pop()
-            guess.replies.close()
+            guess.drop()
             self._missing += guess.wanted
         self._next = None
 
-    def _status(self, batch: _Batch, headers: Headers | None) -> None:
+    def ended(self, batch: _Batch, err: NatsError | None, headers: Headers | None) -> None:
+        """Nothing more comes of *batch*."""
         status = headers.status if headers is not None else None
-        if status not in (204, 404):
+        if isinstance(err, NoResponders):
+            self._reader.unsupported()
+        elif err is not None:
+            if not isinstance(err, DisconnectedError):
+                self._reader.fail(err)
+        elif status not in (204, 404):
             text = headers.description if headers is not None else 'no direct get reply'
             self._reader.fail(JetStreamError(status or 0, 0, text))
-            return
-        batch.ended = True
-        batch.replies.close()
-        while self._batches and self._batches[0].ended and not self._reader.done:
-            self._batch_done()
+        else:
+            while self._batches and self._batches[0].ended and not self._reader.done:
+                self._batch_done()
 
     def _batch_done(self) -> None:
         """The first batch is complete, or as complete as it gets."""
@@ -267,7 +291,7 @@ class Batches:
     def _flush(self, batch: _Batch) -> None:
         held, batch.held = batch.held, []
         for seq, payload in held:
-            if self._reader.done or batch not in self._batches:
+            if self._reader.done or batch.dropped:
                 return
             self._deliver(batch, seq, payload)
 
@@ -280,38 +304,51 @@ class Ordered:
     def __init__(self, reader: Reader, bucket: Bucket, meta: ObjectMeta, seq: int) -> None:
         self._reader = reader
         self._bucket = bucket
+        self._budget = budget_of(bucket.nats)
         self._subject = bucket.subjects.chunk(meta['nuid'])
         self._batch = max(2, 2 * _BATCH // estimate(meta))
+        self._cost = min(meta['size'], self._batch * estimate(meta))
         self._last_seq = seq
         self._consumption: Consumption | None = None
+        self.waiting = False
 
     def more(self) -> None:
-        if self._consumption is None and self._reader.has_room:
-            self._consumption = self._bucket.js.ordered(
-                self._bucket.stream,
-                self._message,
-                filter_subjects=self._subject,
-                opt_start_seq=self._last_seq + 1,
-                batch=self._batch,
-                on_caught_up=self._reader.short,
-                on_end=self._ended,
-            )
+        if self._consumption is not None or not self._reader.has_room:
+            return
+        self.waiting = not self._budget.take(self._cost, self.more)
+        if self.waiting:
+            return
+        self._consumption = self._bucket.js.ordered(
+            self._bucket.stream,
+            self._message,
+            filter_subjects=self._subject,
+            opt_start_seq=self._last_seq + 1,
+            batch=self._batch,
+            on_caught_up=self._reader.short,
+            on_end=self._ended,
+        )
 
     def close(self) -> None:
+        self.waiting = False
+        self._budget.forget(self.more)
+        self._stop()
+
+    def _stop(self) -> None:
         consumption, self._consumption = self._consumption, None
         if consumption is not None:
             consumption.stop()
+            self._budget.give_back(self._cost)
 
     def _message(self, message: Message) -> None:
         if self._reader.done or self._consumption is None:
             return
         if not self._reader.has_room:
-            self.close()  # begins again after this message, when there is room
+            self._stop()  # begins again after this message, when there is room
             return
         self._last_seq = message.seq
         self._reader.chunk(message.seq, message.payload)
 
     def _ended(self, err: Any) -> None:
         if err is not None and self._consumption is not None:
-            self._consumption = None
+            self._stop()
             self._reader.fail(err)

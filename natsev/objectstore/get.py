@@ -25,6 +25,7 @@ from ..jetstream.types import StoredMessage
 from . import record
 from .blocking import in_thread
 from .bucket import Bucket
+from .budget import budget_of
 from .codecs import Decoding, is_encoded
 from .coded import DecodedSink
 from .fetch import Batches, Fetch, Ordered, estimate
@@ -93,6 +94,9 @@ class Get(Transfer):
         self._where = bucket  # where the chunks are: links lead elsewhere
         self._meta: ObjectMeta | None = None
         self._fetch: Fetch | None = None
+        self._budget = budget_of(bucket.nats)
+        self._taken = 0
+        self._waiting = False  # for its turn
         self._hash = hashlib.sha256()
         self._came = 0
         self._count = 0
@@ -189,7 +193,8 @@ class Get(Transfer):
             self._locate(meta)
         elif meta['chunks'] == 1 and not self._last_seq:
             self.strategy = 'one message'
-            where.last(self, where.subjects.chunk(meta['nuid']), self._single)
+            if self._take(meta['size']):
+                where.last(self, where.subjects.chunk(meta['nuid']), self._single)
         elif where.allow_direct and where.batches:
             self._use(Batches(self, where, meta, self._last_seq, self._chunks_left(meta)))
         else:
@@ -198,12 +203,13 @@ class Get(Transfer):
     def _locate(self, meta: ObjectMeta) -> None:
         """Find the chunk to begin with."""
         index = self._indexes.get(meta['nuid'])
-        if index is None:
-            index_of(self._where, self, meta, self._located)
-        else:
+        if index is not None:
             self._located(index)
+        elif self._take(2 * estimate(meta)):
+            index_of(self._where, self, meta, self._located)
 
     def _located(self, index: Index) -> None:
+        self._give_back()
         meta = self._meta
         assert meta is not None
         self._indexes[meta['nuid']] = index
@@ -225,7 +231,32 @@ class Get(Transfer):
         self._fetch = fetch
         fetch.more()
 
+    # Single messages take from the budget themselves.
+
+    def _take(self, size: int) -> bool:
+        self._give_back()
+        if not self._budget.take(size, self._turn_has_come):
+            self._waiting = True
+            return False
+        self._taken = size
+        return True
+
+    def _turn_has_come(self) -> None:
+        self._waiting = False
+        self._touch()
+        if not (self.done or self._away):
+            self._read()
+
+    def _give_back(self) -> None:
+        taken, self._taken = self._taken, 0
+        if self._waiting:
+            self._waiting = False
+            self._budget.forget(self._turn_has_come)
+        if taken:
+            self._budget.give_back(taken)
+
     def _single(self, message: StoredMessage | None) -> None:
+        self._give_back()
         meta = self._meta
         assert meta is not None
         if message is None:
@@ -358,9 +389,11 @@ class Get(Transfer):
 
     def _lost(self) -> None:
         self._close_fetch()
+        self._give_back()
 
     def _expecting(self) -> bool:
-        return not self._settling and self.has_room
+        waiting = self._waiting if self._fetch is None else self._fetch.waiting
+        return not (self._settling or waiting) and self.has_room
 
     def cancel(self) -> None:
         """Give up. The callback still comes once, with ``Cancelled``.
@@ -376,6 +409,7 @@ class Get(Transfer):
 
     def _release(self) -> None:
         self._close_fetch()
+        self._give_back()
         try:
             self._sink.discard()
         except OSError as exc:

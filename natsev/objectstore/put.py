@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from enum import Enum, auto
+from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -32,9 +33,10 @@ from ..errors import (
 from ..headers import Headers
 from ..jetstream.api import parse_reply
 from ..jetstream.types import StoredMessage
-from . import metas, record
+from . import codecs, metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
+from .coded import codec_of, plain
 from .operation import StoreCall
 from .purge import Purge
 from .record import ObjectMeta
@@ -44,6 +46,8 @@ from .versions import save, trim_in_background
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
+# Bytes hashed at once, and how often in one turn of the loop: some two milliseconds.
+_HASHED, _HASHED_PER_TURN = 256 * 1024, 8
 _WRONG_LAST_MSG_ID = 10070
 _PAUSE = 0.25
 
@@ -60,6 +64,7 @@ ANY = Condition()
 
 class _Stage(Enum):
     OPENING = auto()  # the bucket's configuration is asked for
+    COMPARING = auto()  # the source is hashed, to see whether it is there already
     STARTING = auto()  # the first bytes are awaited
     SENDING = auto()
     COMMITTING = auto()  # the metadata is on its way
@@ -76,6 +81,8 @@ class Put(Transfer):
         chunk_size: as asked for; what the server takes may be less.
         condition: what must hold.
         progress: the user's, called as ``progress(done, total)``.
+        skip_same: store nothing when the object there has the same bytes.
+        ttl: ms after which the object goes; None: never.
         keep_versions: how many earlier versions shall be kept; None: as many as before.
         unknown: further fields of the metadata, of other clients.
     """
@@ -90,6 +97,8 @@ class Put(Transfer):
         chunk_size: int,
         condition: Condition = ANY,
         progress: Callable[..., Any] | None = None,
+        skip_same: bool = False,
+        ttl: float | None = None,
         keep_versions: int | None = None,
         unknown: Mapping[str, Any] | None = None,
     ) -> None:
@@ -107,7 +116,9 @@ class Put(Transfer):
         self._size = 0
         self._at_end = False
         self._ahead: deque[Buffer] = deque()  # read, but not yet taken by the chunks
-        self._chunks = Chunks(self, bucket, meta['nuid'])
+        self._skip_same = skip_same
+        self._ttl = ttl
+        self._chunks = Chunks(self, bucket, meta['nuid'], ttl_of_chunks(ttl))
         # Is it one chunk, which goes out together with the metadata?
         self._pair = False
         # The meta to replace: its sequence, and what else there is to know of it.
@@ -126,12 +137,15 @@ class Put(Transfer):
         self._repeated = False
         self._was_lost = False
         self._purging = False
+        self._began_at = 0.0
 
     # The stages.
 
     def _go_on(self) -> None:
         if self._stage is _Stage.OPENING:
             self._bucket.open(self, self._opened)
+        elif self._stage is _Stage.COMPARING:
+            self._compare_again()
         elif self._stage is _Stage.STARTING:
             self._look()
         elif self._chunks.settled and self._stage is _Stage.COMMITTING:
@@ -147,7 +161,11 @@ class Put(Transfer):
         if refusal is not None:
             self.fail(refusal)
             return
-        self._chunk_size = self._clamped(self._chunk_size)
+        if self._ttl is not None and not self._bucket.config.get('allow_msg_ttl'):
+            text = 'the bucket takes no ttl: create it with object_ttl=True'
+            self.fail(ObjectStoreError(text, bucket=self._bucket.name))
+            return
+        self._chunk_size = chunk_size_for(self._bucket, self._chunk_size)
         self._meta['options']['max_chunk_size'] = self._chunk_size
         try:
             self._source.open()
@@ -155,16 +173,67 @@ class Put(Transfer):
             self._source_failed(exc)
             return
         self.bytes_total = self._source.size
+        if self._skip_same:
+            self._stage = _Stage.COMPARING
+            self._compare()
+        else:
+            self._stage = _Stage.STARTING
+            self._look()
+
+    # Is it the same object that is there?
+
+    def _compare(self) -> None:
+        self._bucket.leader(self, {'last_by_subj': self._subject}, self._compare_with)
+
+    def _compare_again(self) -> None:
+        try:
+            if not self._source.rewind():
+                raise OSError('it cannot be read twice')
+        except Exception as exc:  # whatever the user's file raises
+            self._source_failed(exc)
+        else:
+            self._compare()
+
+    def _compare_with(self, message: StoredMessage | None) -> None:
+        if not self._take_current(message):
+            return
+        meta = meta_of(message, self._bucket.name)
+        size = self._source.size
+        if (
+            meta is None
+            or not meta['digest']
+            or size not in (None, meta['size'])
+            or meta['metadata'].get(codecs.CODEC) != codec_of(self._source)
+        ):
+            self._differs()
+        else:
+            self._hash_on(meta, hashlib.sha256())
+
+    def _hash_on(self, meta: ObjectMeta, digest: Any) -> None:
+        """Hash the source, a part in each turn of the loop."""
+        if not self.running:
+            return  # begins again with the next connection, or when it is resumed
+        try:
+            for _ in range(_HASHED_PER_TURN):
+                piece = plain(self._source).read(_HASHED)
+                digest.update(piece or b'')
+                if not piece or len(piece) < _HASHED:
+                    break
+            else:
+                self._nats.call_soon(self._hash_on, meta, digest)
+                return
+            if digest.digest() == codecs.plain_digest(meta):
+                self._end(meta, None)
+            elif not self._source.rewind():
+                raise OSError('it cannot be read twice')
+            else:
+                self._differs()
+        except Exception as exc:  # whatever the user's file raises
+            self._source_failed(exc)
+
+    def _differs(self) -> None:
         self._stage = _Stage.STARTING
         self._look()
-
-    def _clamped(self, chunk_size: int) -> int:
-        """Return *chunk_size*, or the most that server and stream let through."""
-        most = self._nats.max_payload()
-        limit = self._bucket.config.get('max_msg_size', -1)
-        if limit > 0:
-            most = min(most, limit)
-        return min(chunk_size, max(most - _HEADROOM, most // 2))
 
     def _look(self) -> None:
         """Look at the first bytes: are they all?"""
@@ -179,6 +248,7 @@ class Put(Transfer):
             return  # failed, or there is nothing yet
         self._pair = self._at_end and len(self._ahead) == 1
         self._stage = _Stage.SENDING
+        self._began_at = monotonic()
         if not (self._at_end and len(self._ahead) < 2 and self._guess()):
             self._read_current()
         # With a condition it is better to know first than to send in vain.
@@ -188,7 +258,9 @@ class Put(Transfer):
     def _resumed(self) -> None:
         if not self.running:
             return
-        if self._stage is _Stage.STARTING:
+        if self._stage is _Stage.COMPARING:
+            self._compare_again()
+        elif self._stage is _Stage.STARTING:
             self._look()
         elif self._stage is _Stage.SENDING and self._chunks.refusal is None:
             self._chunks.pump()
@@ -314,9 +386,10 @@ class Put(Transfer):
         meta = self._meta
         meta['size'], meta['chunks'] = self._size, self._chunks.count
         meta['digest'] = record.digest_text(self._hash.digest(), self._bucket.dialect)
+        ttl = '' if self._ttl is None else f'Nats-TTL: {self._ttl_left()}s\r\n'
         guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
         block = (
-            f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n'
+            f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n{ttl}'
             f'{metas.versions_header(self._kept(self._present))}'
             f'Nats-Expected-Last-Subject-Sequence: {self._expected}\r\n{guard}\r\n'
         )
@@ -329,6 +402,12 @@ class Put(Transfer):
 
     def _body(self) -> bytes:
         return record.to_json(self._meta, self._unknown)
+
+    def _ttl_left(self) -> int:
+        """Return seconds: the metadata must not outlive the chunks, which were stored before."""
+        assert self._ttl is not None
+        spent = monotonic() - self._began_at
+        return max(1, int(self._ttl / 1000 - spent))
 
     def _saved(self, _ack: Any) -> None:
         self._saving = False
@@ -351,16 +430,17 @@ class Put(Transfer):
 
     def _settle_late(self) -> None:
         """The reply comes when nobody waits any longer: only see to it that nothing is left."""
+        if isinstance(self._reply, dict):
+            self._replace(int(self._reply.get('seq') or 0))
+            return
         call = StoreCall(self._bucket, None)
 
         def read(message: StoredMessage | None) -> None:
             current = known_of(message, self._bucket.name)
-            stored = current.live and current.nuid == self._meta['nuid']
-            gone = self._present.nuid if stored else self._meta['nuid']
-            if stored and self._kept(self._present):
-                trim_in_background(self._bucket, self._meta['name'], self._kept(self._present))
-            elif gone not in (None, current.nuid):
-                Purge(self._bucket, gone).start()
+            if current.live and current.nuid == self._meta['nuid']:
+                self._replace(current.seq)  # an earlier attempt was stored
+            else:
+                Purge(self._bucket, self._meta['nuid']).start()
             call.end()
 
         self._bucket.leader(call, {'last_by_subj': self._subject}, read)
@@ -406,9 +486,14 @@ class Put(Transfer):
 
     def _finish(self, seq: int) -> None:
         """The metadata is stored, as *seq*: by the last attempt, or by one whose reply was lost."""
-        nuid = self._meta['nuid']
         self._meta['seq'] = seq
         self._meta['mtime'] = datetime.now(timezone.utc)
+        self._replace(seq)
+        self._end(self._meta, None)
+
+    def _replace(self, seq: int) -> None:
+        """Have what was replaced purged, or kept as a version."""
+        nuid = self._meta['nuid']
         before = max((expected for expected in self._attempts if expected < seq), default=-1)
         replaced = self._attempts.get(before, NOTHING)
         kept = self._kept(replaced)
@@ -417,7 +502,6 @@ class Put(Transfer):
             trim_in_background(self._bucket, self._meta['name'], kept)
         if not kept and replaced.nuid is not None and replaced.nuid != nuid:
             Purge(self._bucket, replaced.nuid).start(now=True)
-        self._end(self._meta, None)
 
     def _kept(self, present: Known) -> int:
         """Return how many versions are to be kept where *present* is replaced."""
@@ -440,7 +524,7 @@ class Put(Transfer):
     def _expecting(self) -> bool:
         if self._stage is _Stage.SENDING and not self.done:
             return self._expected is None or self._chunks.unanswered > 0
-        return self._stage is not _Stage.STARTING
+        return self._stage not in (_Stage.STARTING, _Stage.COMPARING) or self.done
 
     def _idle(self) -> None:
         if self.done:
@@ -483,6 +567,31 @@ class Put(Transfer):
 
 def _raise(exc: Exception) -> None:
     raise exc
+
+
+def chunk_size_for(bucket: Bucket, wanted: int) -> int:
+    """Return *wanted*, or the most that server and stream let through."""
+    most = bucket.nats.max_payload()
+    limit = bucket.config.get('max_msg_size', -1)
+    if limit > 0:
+        most = min(most, limit)
+    return min(wanted, max(most - _HEADROOM, most // 2))
+
+
+def ttl_of_chunks(ttl: float | None) -> bytes:
+    """Return the header of chunks that live for *ttl* ms, and a little longer than metadata."""
+    return b'' if ttl is None else b'Nats-TTL: %ds\r\n' % (ceil(ttl / 1000) + 1)
+
+
+def meta_of(message: StoredMessage | None, bucket: str) -> ObjectMeta | None:
+    """Return the live object in *message*; None: it is none, or a link, or cannot be read."""
+    if message is None:
+        return None
+    try:
+        meta = record.parse(message, bucket)
+    except InvalidMetaError:
+        return None
+    return None if meta['deleted'] or 'link' in meta['options'] else meta
 
 
 def known_of(message: StoredMessage | None, bucket: str) -> Known:

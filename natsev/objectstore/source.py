@@ -34,6 +34,9 @@ class Source(Protocol):
     def read(self, size: int) -> Buffer | None:
         """Return the next *size* bytes; fewer only at the end, none after it; None: not yet."""
 
+    def rewind(self) -> bool:
+        """Begin again with the first byte; False: that cannot be."""
+
     def close(self) -> None:
         """Let go of what is held; may be called more than once."""
 
@@ -62,6 +65,11 @@ def source_of(data: Any) -> Source:
     )
 
 
+def can_rewind(source: Source) -> bool:
+    """Can *source* be read twice, as far as that can be told before it is opened?"""
+    return not isinstance(source, (Pieces, Fed))
+
+
 class Memory:
     """Bytes in memory."""
 
@@ -81,6 +89,10 @@ class Memory:
         self._at += len(piece)
         return piece if self._fixed else bytes(piece)
 
+    def rewind(self) -> bool:
+        self._at = 0
+        return True
+
     def close(self) -> None:
         self._view.release()
         self._view = memoryview(b'')
@@ -95,10 +107,13 @@ class File:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._start: int | None = None
         self.size: int | None = None
 
     def open(self) -> None:
-        pass
+        seekable = getattr(self._file, 'seekable', None)
+        if seekable is not None and seekable():
+            self._start = self._file.tell()
 
     def read(self, size: int) -> bytes:
         piece = self._read(size)
@@ -117,6 +132,12 @@ class File:
             raise BlockingIOError('a file that is read must not be non-blocking')
         return _checked(piece)
 
+    def rewind(self) -> bool:
+        if self._start is None:
+            return False
+        self._file.seek(self._start)
+        return True
+
     def close(self) -> None:
         pass
 
@@ -134,6 +155,7 @@ class PathFile:
     def open(self) -> None:
         self._file = self._path.open('rb', buffering=0)
         self._reader = File(self._file)
+        self._reader.open()
         self._state = self._now()
         self.size = self._state[0]
 
@@ -148,6 +170,10 @@ class PathFile:
         if len(piece) < size and self._now() != self._state:
             raise ObjectStoreError(f'{self._path} changed while it was read')
         return piece
+
+    def rewind(self) -> bool:
+        assert self._reader is not None
+        return self._reader.rewind()
 
     def close(self) -> None:
         if self._file is not None:
@@ -174,6 +200,9 @@ class Pieces:
             else:
                 self._gathered.add(_checked(piece))
         return self._gathered.take(size)
+
+    def rewind(self) -> bool:
+        return False
 
     def close(self) -> None:
         close = getattr(self._pieces, 'close', None)
@@ -258,6 +287,9 @@ class Fed:
         piece = self._gathered.take(size)
         self._on_read()
         return piece
+
+    def rewind(self) -> bool:
+        return False
 
     def close(self) -> None:
         self._gathered = Gathered()

@@ -16,6 +16,7 @@ COMMANDS = {
     'account': 'info',
     'bench': 'pub sub req js',
     'consumer': 'ls info add rm pause resume next sub',
+    'kv': 'add put create update get ls history del purge compact status watch',
     'object': 'add put get ls info status rm del seal watch',
     'stream': 'ls info add edit rm purge get view',
     **dict.fromkeys(['pub', 'reply', 'req', 'rtt', 'server', 'sub'], ''),

@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from natsev import ObjectStore
+from natsev import JetStream, ObjectStore
 
 MIB = 1024 * 1024
 
@@ -148,8 +148,9 @@ def test_a_bucket_that_is_not_there(cli, unique, file):
     assert 'make one with add' in error
 
 
-def test_damage_is_told_by_the_exit_code(cli, bucket, file, run, js):
+def test_damage_is_told_by_the_exit_code(cli, bucket, file, run, connect):
     cli('object', 'put', bucket, file)
+    js = JetStream(nats=connect())  # not before: its loop does not run while the command does
     _, err = run.call(js.stream_msg_delete, f'OBJ_{bucket}', 2)
     assert err is None
     assert 'missing chunks' in cli('object', 'get', bucket, 'report.bin', '-f', code=7)
@@ -166,7 +167,7 @@ def test_bars_on_a_terminal(cli, bucket, file):
 
 
 @pytest.mark.parametrize('how', ['ctrl-c', 'sigterm'])
-def test_an_interrupted_put_leaves_nothing(cli, bucket, run, js, how):
+def test_an_interrupted_put_leaves_nothing(cli, bucket, run, connect, how):
     """It waits for more of its input, with chunks stored already, when it is interrupted."""
     reading, writing = os.pipe()
     putting = cli.start('object', 'put', bucket, '-', '--name', 'big', stdin=reading)
@@ -175,11 +176,13 @@ def test_an_interrupted_put_leaves_nothing(cli, bucket, run, js, how):
     with os.fdopen(writing, 'wb') as pipe:
         pipe.write(b'x' * MIB)
         pipe.flush()
+        js = JetStream(nats=connect())
         stream = f'OBJ_{bucket}'
         while run.call(js.stream_info, stream)[0]['state']['last_seq'] < 2:
             pass
         putting.interrupt(signal.SIGINT if how == 'ctrl-c' else signal.SIGTERM)
         putting.finish(130 if how == 'ctrl-c' else 143)
+    js = JetStream(nats=connect())
     info, _ = run.call(js.stream_info, stream)
     assert info['state']['messages'] == 0
     assert run.call(ObjectStore(js=js, bucket=bucket).list) == ([], None)

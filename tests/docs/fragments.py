@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import natsev
-from natsev import JetStream, Nats, ObjectStore, ev
+from natsev import KV, JetStream, Nats, ObjectStore, ev
 
 FRAGMENT = re.compile(r'^```python\n(.*?)^```\n', re.M | re.S)
 # So many answers of the server are waited for after each: its calls have theirs by then.
@@ -58,6 +58,8 @@ def names(nats: Nats) -> dict[str, Any]:
     Path('big.iso').write_bytes(b'iso' * 100_000)
     meta = wait(nats, store.put, 'report.pdf', b'%PDF')
     wait(nats, store.put, 'big.iso', Path('big.iso'))
+    kv = KV(js=js, bucket='config')
+    wait(nats, kv.create_bucket, {'max_history': 5})
     wait(nats, js.stream_create, {'name': 'ORDERS', 'subjects': ['orders.>']})
     wait(nats, js.js_publish, 'orders.new', b'first')
     wait(nats, js.consumer_create, 'ORDERS', {'durable_name': 'worker'})
@@ -69,6 +71,7 @@ def names(nats: Nats) -> dict[str, Any]:
         'nats': nats,
         'js': js,
         'store': store,
+        'kv': kv,
         'url': sys.argv[2],
         'data': b'data',
         'pdf_bytes': b'%PDF again',

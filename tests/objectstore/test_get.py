@@ -67,6 +67,20 @@ def test_larger_than_several_batches(run, store, strategy):
     assert got == data
 
 
+@pytest.mark.parametrize('chunk_size', [131072, 1_000_000])
+def test_many_at_once(run, store, strategy, chunk_size, tmp_path):
+    """A server hangs up when 64 MiB wait for a client: all its gets together ask for less."""
+    count = 20 if chunk_size == 131072 else 100
+    data = BIG * 6 if chunk_size == 131072 else BIG
+    assert run.call(store.put, 'a', data, chunk_size=chunk_size)[1] is None
+    results = []
+    for number in range(count):
+        store.get('a', lambda *result: results.append(result), into=tmp_path / f'{number}')
+    run.until(lambda: len(results) == count, 60)
+    assert {err for _, err, _ in results} == {None}
+    assert all((tmp_path / f'{number}').read_bytes() == data for number in range(count))
+
+
 def test_chunks_between_those_of_others(run, store, strategy):
     """Objects written at the same time lie between each other in the stream."""
     data = [os.urandom(12_000_000) for _ in range(3)]

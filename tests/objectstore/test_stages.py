@@ -67,9 +67,8 @@ def told():
 def make(run, connect, unique):
     """``make(server, **options of Nats)``: a store whose bucket is there; its ``ByHand``."""
 
-    def make(server, timeout=None, bucket_options=None, port=None, **options):
-        nats = connect(port=port or server.port, **options)
-        js = JetStream(nats=nats, timeout=timeout or 5000)
+    def make(server, bucket_options=None, port=None, **options):
+        js = JetStream(nats=connect(port=port or server.port, **options))
         store = ObjectStore(js=js, bucket=unique, chunk_size=CHUNK)
         _, err = run.call(store.create_bucket, bucket_options or {})
         assert err is None
@@ -89,6 +88,12 @@ def look(run, connect, unique):
     return look
 
 
+def impatient(store, timeout):
+    """Return the same bucket, through the same client, with less patience."""
+    js = JetStream(nats=store._bucket.nats, timeout=timeout)
+    return ObjectStore(js=js, bucket=store.bucket, chunk_size=CHUNK)
+
+
 def at(number, function):
     """Return a ``progress`` that calls *function* the *number*-th time."""
     count = 0
@@ -105,7 +110,7 @@ def at(number, function):
 # A server that is killed.
 
 
-@pytest.mark.parametrize('after', [1, 2, 60, 130, 191, 192])
+@pytest.mark.parametrize('after', [1, 60, 191, 192])
 @pytest.mark.parametrize('overwrite', [False, True], ids=['new', 'overwrite'])
 def test_killed_in_a_put(run, make, own_server, told, after, overwrite):
     store, by_hand = make(own_server, **RECONNECTING)
@@ -148,7 +153,7 @@ def test_killed_in_a_put_without_reconnect(run, make, look, own_server, told, af
     assert isinstance(err, DisconnectedError)
 
 
-@pytest.mark.parametrize('turns', range(6))
+@pytest.mark.parametrize('turns', range(4))
 def test_killed_in_a_small_put(run, make, own_server, told, turns):
     store, by_hand = make(own_server, **RECONNECTING)
     assert run.call(store.put, 'a', OLD)[1] is None
@@ -163,7 +168,7 @@ def test_killed_in_a_small_put(run, make, own_server, told, turns):
     by_hand.check_no_orphans()
 
 
-@pytest.mark.parametrize('after', [1, 2, 60, 191, 192])
+@pytest.mark.parametrize('after', [1, 60, 192])
 @pytest.mark.parametrize('how', ['bytes', 'path', 'stream'])
 def test_killed_in_a_get(run, make, own_server, told, tmp_path, after, how):
     store, _ = make(own_server, **RECONNECTING)
@@ -252,7 +257,7 @@ def test_killed_in_everything_at_once(run, make, own_server, told):
 # A connection that is cut, a server that stops.
 
 
-@pytest.mark.parametrize('size', [0, 100, 5_000, CHUNK + 700, 2_000_000, 6_200_000])
+@pytest.mark.parametrize('size', [0, 5_000, CHUNK + 700, 6_200_000])
 @pytest.mark.parametrize('how', ['bytes', 'path', 'stream'])
 def test_cut_in_a_get(run, make, server, proxy, told, tmp_path, size, how):
     line = proxy(server)
@@ -293,7 +298,7 @@ def test_cut_in_a_put(run, make, look, server, proxy, told, size, data):
 
 
 @pytest.mark.parametrize('after', [1, 60, 150])
-def test_cut_and_cancelled_while_away(run, make, server, proxy, told, look, after):
+def test_cut_and_cancelled_while_away(run, make, server, proxy, told, after):
     line = proxy(server)
     store, by_hand = make(server, port=line.port, **RECONNECTING)
     assert run.call(store.put, 'a', OLD)[1] is None
@@ -318,11 +323,11 @@ def test_cut_and_cancelled_while_away(run, make, server, proxy, told, look, afte
 def test_a_put_that_the_server_does_not_answer(run, make, look, server, proxy, told, after):
     """When it wakes up again, it stores what it was sent: that must not stay either."""
     line = proxy(server)
-    store, _ = make(server, port=line.port, timeout=300)
+    store, _ = make(server, port=line.port)
     other, by_hand = look(server)
     assert run.call(store.put, 'a', OLD)[1] is None
     callback, calls = told('put')
-    store.put('a', LARGE, callback, progress=at(after, line.stall))
+    impatient(store, 300).put('a', LARGE, callback, progress=at(after, line.stall))
     run.until(lambda: calls)
     # All may have been answered before.
     assert isinstance(calls[0][1], RequestTimeout) or calls[0][0]['size'] == len(LARGE)
@@ -335,12 +340,12 @@ def test_a_put_that_the_server_does_not_answer(run, make, look, server, proxy, t
     assert data in (OLD, LARGE)
 
 
-def test_what_the_server_does_not_answer(run, make, server, proxy, told, tmp_path):
+def test_what_the_server_does_not_answer(run, make, server, proxy):
     line = proxy(server)
-    store, _ = make(server, port=line.port, timeout=200)
+    store, _ = make(server, port=line.port)
     assert run.call(store.put, 'a', LARGE)[1] is None
     line.stall()
-    for function, *args in every_operation(store, tmp_path):
+    for function, *args in every_operation(impatient(store, 100)):
         err = run.call(function, *args)[1]
         assert isinstance(err, RequestTimeout), function
     line.flow()
@@ -348,10 +353,10 @@ def test_what_the_server_does_not_answer(run, make, server, proxy, told, tmp_pat
 
 def test_a_get_that_stops_in_the_midst(run, make, server, proxy, told, tmp_path):
     line = proxy(server)
-    store, _ = make(server, port=line.port, timeout=300)
+    store, _ = make(server, port=line.port)
     assert run.call(store.put, 'a', LARGE)[1] is None
     callback, calls = told('get')
-    store.get('a', callback, into=tmp_path / 'file', progress=at(1, line.stall))
+    impatient(store, 300).get('a', callback, into=tmp_path / 'file', progress=at(1, line.stall))
     run.until(lambda: calls)
     line.flow()
     assert isinstance(calls[0][1], RequestTimeout)
@@ -529,7 +534,7 @@ def test_full_bucket(run, make, each_server, told):
 # Refusals.
 
 
-def every_operation(store, tmp_path):
+def every_operation(store):
     return [
         (store.put, 'b', SMALL), (store.put, 'b', OLD), (store.put, 'b', b''),
         (store.get, 'a'), (store.get_stream, 'a', lambda data: None), (store.delete, 'a'),
@@ -539,11 +544,11 @@ def every_operation(store, tmp_path):
     ]  # fmt: skip
 
 
-def test_jetstream_off(run, start_server, connect, unique, told, tmp_path):
+def test_jetstream_off(run, start_server, connect, unique):
     server = start_server(jetstream=False)
     js = JetStream(nats=connect(port=server.port))
     store = ObjectStore(js=js, bucket=unique)
-    for function, *args in every_operation(store, tmp_path):
+    for function, *args in every_operation(store):
         err = run.call(function, *args)[1]
         assert isinstance(err, (NoResponders, JetStreamError)), function
     watched = []
@@ -552,7 +557,7 @@ def test_jetstream_off(run, start_server, connect, unique, told, tmp_path):
     assert isinstance(watched[0], (NoResponders, JetStreamError))
 
 
-def test_an_account_without_jetstream(run, start_server, connect, unique, told, tmp_path):
+def test_an_account_without_jetstream(run, start_server, connect, unique):
     server = start_server(
         config={
             'accounts': {
@@ -563,7 +568,7 @@ def test_an_account_without_jetstream(run, start_server, connect, unique, told, 
     )
     js = JetStream(nats=connect(port=server.port, user='b', password='b'))
     store = ObjectStore(js=js, bucket=unique)
-    for function, *args in every_operation(store, tmp_path):
+    for function, *args in every_operation(store):
         err = run.call(function, *args)[1]
         assert isinstance(err, JetStreamError), function
         assert err.err_code == 10039
@@ -606,7 +611,7 @@ def test_permissions(run, start_server, connect, unique, told, denied):
     client = connect(port=server.port, user='some', password='x')
     errors = []
     client.on_error(errors.append)
-    limited = ObjectStore(js=JetStream(nats=client), bucket=unique, chunk_size=CHUNK, timeout=1000)
+    limited = ObjectStore(js=JetStream(nats=client), bucket=unique, chunk_size=CHUNK)
     run.call(limited.status)
     failed = {}
     for what, operation in OPERATIONS.items():

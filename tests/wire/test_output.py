@@ -103,6 +103,7 @@ class Output(RuleBasedStateMachine):
         if not self.wire.live:
             assert data == b''
             return
+        assert all(len(piece) for piece in pieces)
         waiting = self.waiting()
         assert waiting.startswith(data)
         assert len(data) >= min(most, len(waiting))
@@ -200,7 +201,7 @@ def test_output(twin):
         pass
 
     Machine.twin = twin
-    Machine.TestCase.settings = settings(deadline=None, max_examples=100, stateful_step_count=40)
+    Machine.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
     Machine.TestCase('runTest').runTest()
 
 
@@ -224,3 +225,30 @@ def test_each_publish_arrives_once_and_whole_over_many_connections(make, step):
             arrived.append(frames[len(arrived)])
         driver.wire.lost()
     assert arrived == frames
+
+
+def test_the_first_message_is_untouched_while_the_prefix_is_half_taken(make):
+    driver = make(live=False)
+    wire = driver.wire
+    wire.publish('a', b'x' * 100)
+    request = driver.request(print, 0)
+    wire.request(request, 'a', b'x' * 100)
+    wire.live = True
+    wire.prepend(b'SUB a 1\r\n')
+    assert driver.take(5) == b'SUB a'
+    assert wire.drop_larger(10) == [(100, None), (100, request)]
+    assert driver.take() == b' 1\r\n'
+    assert wire.frames_sent == wire.frames_appended
+
+
+def test_the_first_request_is_forgotten_while_the_prefix_is_half_taken(make):
+    driver = make(live=False)
+    wire = driver.wire
+    wire.inbox = 'i.'
+    request = driver.request(print, 0)
+    wire.request(request, 'a')
+    wire.live = True
+    wire.prepend(b'SUB i.* 1\r\n')
+    driver.take(5)
+    wire.forget(request)
+    assert driver.take() == b'.* 1\r\n'

@@ -11,6 +11,7 @@ import pytest
 
 from natsev import BufferFullError, DisconnectedError, Headers, MaxPayloadError, NatsError
 from natsev.headers import encode_headers
+from natsev.wire import pure
 from natsev.wire.pure import MOST_CHECKED
 from natsev.wire.shared import LARGE, MAX_CONTROL_LINE
 
@@ -165,6 +166,13 @@ def test_more_subjects_than_are_remembered(driver):
     for subject in [*subjects, *subjects]:
         driver.wire.publish(subject, b'x')
     assert driver.take() == b''.join(b'PUB %b 1\r\nx\r\n' % s.encode() for s in subjects) * 2
+
+
+def test_the_memory_for_subjects_is_bounded():
+    wire = pure.Wire(print, print)
+    for i in range(3 * MOST_CHECKED):
+        wire.publish(f's.{i}')
+        assert len(wire._checked) <= MOST_CHECKED
 
 
 def test_equal_subjects_of_other_types_of_str(driver):

@@ -236,6 +236,17 @@ def test_forget(driver, ask):
     assert got == []
 
 
+def test_forget_one_large_request_among_others(driver):
+    requests = [driver.request(print, 0) for _ in range(3)]
+    for i, request in enumerate(requests):
+        driver.wire.request(request, 'a', b'%d' % i * 20_000)
+    assert driver.wire.forget(requests[1])
+    sent = driver.take()
+    assert b'0' * 20_000 in sent
+    assert b'1' * 100 not in sent
+    assert b'2' * 20_000 in sent
+
+
 def test_forget_keeps_what_many_requests_share(driver):
     many = driver.request(print, 0, multi=True)
     subject = driver.wire.expect(many)
@@ -245,9 +256,13 @@ def test_forget_keeps_what_many_requests_share(driver):
 
 
 def test_forget_before_anything_was_published(driver):
+    for _ in range(10):
+        driver.wire.publish('a', b'before')
+    driver.take()
     request = driver.request(print, 0)
     driver.wire.expect(request)
     assert driver.wire.forget(request)
+    assert driver.wire.pending == len(b'SUB _INBOX.me.* 1\r\n')
     assert driver.take() == b'SUB _INBOX.me.* 1\r\n'
 
 

@@ -113,7 +113,7 @@ def test_they_say_the_same_of_wrong_calls(compiled, call):
 
 
 # Of natsev only the wire: gevent, which the rest imports, has no such interpreters in mind.
-INTERPRETERS = """
+INTERPRETERS = r"""
 import sys
 import _interpreters
 code = '''
