@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import address, options
 from .callbacks import arity
 from .calls import Call, Handle
+from .codec import Codec, Msgpack, codec_of
+from .coded import CodedNats
 from .errors import (
     Cancelled,
     DisconnectedError,
@@ -474,6 +476,17 @@ class Nats(Settings):
             if request is not None:
                 self._wire.forget(request)
                 self._end_request(request, RequestTimeout())
+
+    def with_codec(self, codec: str | Codec | None = None) -> CodedNats:
+        """Return a view of this connection whose payloads are Python values.
+
+        Args:
+            codec: an object with ``encode`` and ``decode``; default ``'msgpack'``.
+
+        Raises:
+            TypeError, ValueError: it cannot be a codec.
+        """
+        return CodedNats(self, codec_of(codec) or Msgpack())
 
     # Flushing, draining, pings.
 

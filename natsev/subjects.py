@@ -102,12 +102,12 @@ def check_bucket(name: object) -> str:
 
 def check_key(key: object) -> str:
     """Return *key* if a KV bucket can hold it (ADR-8)."""
+    if isinstance(key, str) and _KEY.fullmatch(key) and not key.startswith(_RESERVED_KEYS):
+        return key
     checked = _check(
         'key', key, _KEY, 'may contain only A-Z a-z 0-9 - / _ = and single dots between them'
     )
-    if checked.startswith(_RESERVED_KEYS):
-        raise ValueError(f'key {_shown(checked)} begins with {_RESERVED_KEYS!r}, which is reserved')
-    return checked
+    raise ValueError(f'key {_shown(checked)} begins with {_RESERVED_KEYS!r}, which is reserved')
 
 
 def check_key_pattern(pattern: object) -> str:

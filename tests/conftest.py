@@ -222,6 +222,8 @@ def peer_of(server: Server) -> Iterator[Callable[[str], Peer]]:
         lack = lacking(name)
         if lack:
             missing(lack)
+        if name in peers and not peers[name].running:  # a crash fails one test, not all
+            peers.pop(name).close()
         if name not in peers:
             peers[name] = Peer(name, server.url)
         return peers[name]

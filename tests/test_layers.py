@@ -53,13 +53,14 @@ MAY_IMPORT = {
     'old_requests': 'callbacks calls errors headers loop wire',
     'pausing': 'callbacks calls errors wire',
     'settings': 'callbacks credentials errors loop options',
-    'nats': LEAVES
-    + ' address calls gathering link loop old_requests options pausing settings threads timeouts'
-    + ' wire',
-    # on top of it
-    'jetstream': LEAVES + ' calls loop nats timeouts wire',
-    'micro': LEAVES + ' calls nats settings',
     'codec': 'errors',
+    'coded': 'callbacks calls codec errors headers',
+    'nats': LEAVES
+    + ' address calls codec coded gathering link loop old_requests options pausing settings'
+    + ' threads timeouts wire',
+    # on top of it
+    'jetstream': LEAVES + ' calls codec coded loop nats timeouts wire',
+    'micro': LEAVES + ' calls nats settings',
     'kv': LEAVES + ' calls codec jetstream',
     'objectstore': LEAVES + ' calls jetstream loop nats',
     'gevent': LEAVES + ' ev loop',

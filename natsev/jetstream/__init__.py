@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..codec import Codec, codec_of
+from ..coded import CodedNats
 from ..subjects import check_subject
 from .api import Api
 from .atomic import AtomicBatch
@@ -32,9 +34,11 @@ class JetStream(Streams, Consumers, Publishing, Direct, Reading):
         prefix: of the API's subjects, where an import maps it.
         timeout: ms to wait for each answer.
         domain: use the API of this domain; not together with *prefix*.
+        codec: ``'msgpack'``, or an object with ``encode`` and ``decode``: what is published is then
+            a Python value, and ``message.value`` gives it. A ``nats.with_codec()`` brings its own.
 
     Attributes:
-        nats: the client.
+        nats: the client, without a codec.
         prefix: of the API's subjects.
         timeout: ms to wait for each answer.
 
@@ -45,10 +49,11 @@ class JetStream(Streams, Consumers, Publishing, Direct, Reading):
     def __init__(
         self,
         *,
-        nats: Nats,
+        nats: Nats | CodedNats,
         prefix: str = '$JS.API',
         timeout: float = 5000,
         domain: str | None = None,
+        codec: str | Codec | None = None,
     ) -> None:
         if domain is not None:
             if prefix != '$JS.API':
@@ -58,10 +63,14 @@ class JetStream(Streams, Consumers, Publishing, Direct, Reading):
             raise TypeError(f'timeout must be a number of ms, not {type(timeout).__name__}')
         if timeout <= 0:
             raise ValueError(f'timeout must be more than 0 ms, not {timeout}')
-        self.nats = nats
+        if isinstance(nats, CodedNats):
+            codec = codec if codec is not None else nats.codec
+            self.nats: Nats = nats.nats
+        else:
+            self.nats = nats
         self.prefix = check_subject(prefix, 'prefix')
         self.timeout = timeout
-        self._api = Api(nats, self.prefix, timeout)
+        self._api = Api(self.nats, self.prefix, timeout, codec_of(codec))
 
     def __repr__(self) -> str:
         return f'<JetStream {self.prefix}>'
@@ -91,7 +100,8 @@ class JetStream(Streams, Consumers, Publishing, Direct, Reading):
 
     def with_timeout(self, timeout: float) -> JetStream:
         """Return the same with another timeout in ms."""
-        return JetStream(nats=self.nats, prefix=self.prefix, timeout=timeout)
+        codec = self._api.codec
+        return JetStream(nats=self.nats, prefix=self.prefix, timeout=timeout, codec=codec)
 
 
 __all__ = ['AtomicBatch', 'Consumption', 'FastBatch', 'JetStream', 'Message', 'Publisher']

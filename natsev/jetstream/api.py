@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..calls import Call, Handle
+from ..codec import Codec, encode
 from ..errors import JetStreamError, NatsError, NoResponders, jetstream_error
 from ..headers import Headers
 
@@ -25,12 +26,24 @@ class Api:
         nats: the client.
         prefix: ``$JS.API``, or what an import maps to it.
         timeout: ms to wait for each reply.
+        codec: of messages' payloads; None: they are bytes.
     """
 
-    def __init__(self, nats: Nats, prefix: str, timeout: float) -> None:
+    def __init__(self, nats: Nats, prefix: str, timeout: float, codec: Codec | None = None) -> None:
         self.nats = nats
         self.prefix = prefix
         self.timeout = timeout
+        self.codec = codec
+
+    def payload(self, subject: str, value: Any) -> Any:
+        """Return the payload of a message for *subject* that a user publishes.
+
+        Raises:
+            CodecError: the codec refuses *value*.
+        """
+        if self.codec is None:
+            return value
+        return encode(self.codec, value, f'payload for {subject!r}')
 
     def subject(self, endpoint: str) -> str:
         """Return the subject of *endpoint*, such as ``STREAM.NAMES``."""

@@ -15,7 +15,7 @@ from .feature import Feature
 from .publish import Publishing, check_message, header_pairs, with_options
 
 if TYPE_CHECKING:
-    from ..nats import HeadersOut, Payload
+    from ..nats import HeadersOut
 
 # The server's own limit.
 _MOST = 1000
@@ -46,7 +46,7 @@ class AtomicBatch:
     def add(
         self,
         subject: str,
-        payload: Payload = b'',
+        payload: Any = b'',
         headers: HeadersOut | None = None,
         **options: Any,
     ) -> None:
@@ -54,7 +54,7 @@ class AtomicBatch:
 
         Args:
             subject: where to; all messages go into the same stream.
-            payload: the message.
+            payload: the message; with a codec any value that it takes.
             headers: its own headers.
             **options: see ``JetStream.js_publish``; ``expected_last_seq`` only for the first
                 message.
@@ -74,6 +74,7 @@ class AtomicBatch:
             ('Nats-Batch-Id', self._id),
             ('Nats-Batch-Sequence', str(number)),
         ]
+        payload = self._js._api.payload(subject, payload)
         if isinstance(payload, (bytearray, memoryview)):
             payload = bytes(payload)
         check_message(self._nats, subject, [*pairs, ('Nats-Batch-Commit', '1')], payload)

@@ -41,7 +41,7 @@ class Consume(Consumption):
     ) -> None:
         if self._tries or not self._stood:
             self._standing()
-        self._deliver(Message(self._nats, subject, payload, reply, headers))
+        self._deliver(Message(self._api, subject, payload, reply, headers))
 
     def _recover(self, kind: Kind, err: NatsError) -> None:
         if kind is Kind.FATAL:

@@ -12,7 +12,8 @@ from ..headers import Headers
 from ..subjects import check_stream, check_subscription
 from . import check, many
 from .api import Api, Reply, or_fail, to_json
-from .stored import direct_error, from_direct, from_leader, is_status
+from .shortcut import Otherwise, Shortcut
+from .stored import direct_error, from_direct, from_leader, is_plainly_on, is_status
 from .types import StoredMessage
 
 if TYPE_CHECKING:
@@ -255,6 +256,34 @@ class Direct:
         endpoint, payload = _direct_request(stream, body)
         call.child = api.nats.request(api.subject(endpoint), payload, replied, api.timeout)
         return call
+
+    def direct_last(
+        self,
+        stream: str,
+        subject: str,
+        cb: AnyCallback,
+        read: Callable[[bytes, Headers], tuple[Any, NatsError | None]],
+        otherwise: Otherwise,
+    ) -> Shortcut:
+        """Read the last message on *subject*, which has no wildcards. See ``Shortcut``.
+
+        Args:
+            stream: the stream.
+            subject: the subject.
+            cb: called once as ``cb(result, err)``.
+            read: called as ``read(payload, headers)`` with the message; returns what *cb* is told.
+            otherwise: goes on with any other reply.
+        """
+
+        def look(payload: bytes, headers: Headers | None) -> tuple[Any, NatsError | None] | None:
+            if headers is None or not is_plainly_on(subject, headers):
+                return None
+            return read(payload, headers)
+
+        api = self._api
+        shortcut = Shortcut(api.nats, cb, look, otherwise)
+        shortcut.send(api.subject(f'DIRECT.GET.{stream}.{subject}'), b'', api.timeout)
+        return shortcut
 
 
 def _direct_request(stream: str, body: Mapping[str, Any]) -> tuple[str, bytes]:

@@ -30,7 +30,7 @@ from .feature import Feature
 from .publish import Publishing, check_message, with_options
 
 if TYPE_CHECKING:
-    from ..nats import HeadersOut, Payload
+    from ..nats import HeadersOut
 
 _START, _APPEND, _COMMIT_EMPTY, _PING = 0, 1, 3, 4
 _OUTSTANDING = 2
@@ -80,7 +80,7 @@ class FastBatch:
     def add(
         self,
         subject: str,
-        payload: Payload = b'',
+        payload: Any = b'',
         headers: HeadersOut | None = None,
         **options: Any,
     ) -> bool:
@@ -88,7 +88,7 @@ class FastBatch:
 
         Args:
             subject: where to.
-            payload: the message.
+            payload: the message; with a codec any value that it takes.
             headers: its own headers.
             **options: see ``JetStream.js_publish``.
 
@@ -102,6 +102,7 @@ class FastBatch:
         if self._committing:
             raise ValueError('this batch has been committed')
         all_headers = with_options(headers, options)
+        payload = self._js._api.payload(subject, payload)
         if isinstance(payload, (bytearray, memoryview)):
             payload = bytes(payload)
         check_message(self._nats, subject, all_headers, payload)

@@ -72,6 +72,7 @@ class Fetch:
 
     def __init__(self, api: Api, call: Call, target: str, request: dict[str, Any]) -> None:
         nats = api.nats
+        self._api = api
         self._nats: Nats = nats
         self._call = call
         self._batch: int = request['batch']
@@ -117,7 +118,7 @@ class Fetch:
         if reply is None and headers is not None and headers.status is not None:
             self._on_status(headers)
             return
-        self._messages.append(Message(self._nats, subject, payload, reply, headers))
+        self._messages.append(Message(self._api, subject, payload, reply, headers))
         if len(self._messages) >= self._batch:
             self._end(None)
 

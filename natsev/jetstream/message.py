@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..calls import Call, Handle
+from ..codec import decode
 from ..errors import NatsError
 from ..headers import Headers
 from . import check
-from .api import status_error, to_json
-
-if TYPE_CHECKING:
-    from ..nats import Nats
+from .api import Api, status_error, to_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ACK_TIMEOUT = 5000
@@ -67,12 +65,12 @@ class Message:
         headers: its headers, or None.
     """
 
-    __slots__ = ('_delivery', '_nats', 'headers', 'payload', 'reply', 'subject')
+    __slots__ = ('_api', '_delivery', 'headers', 'payload', 'reply', 'subject')
 
     def __init__(
-        self, nats: Nats, subject: str, payload: bytes, reply: str | None, headers: Headers | None
+        self, api: Api, subject: str, payload: bytes, reply: str | None, headers: Headers | None
     ) -> None:
-        self._nats = nats
+        self._api = api
         self.subject = subject
         self.payload = payload
         self.reply = reply
@@ -86,6 +84,17 @@ class Message:
         if name not in _ITEMS:
             raise KeyError(name)
         return getattr(self, name)
+
+    @property
+    def value(self) -> Any:
+        """The payload decoded, with the codec of the ``JetStream``; without one its bytes.
+
+        Raises:
+            CodecError: the codec refuses it.
+        """
+        if self._api.codec is None:
+            return self.payload
+        return decode(self._api.codec, self.payload, f'message {self.seq} on {self.subject!r}')
 
     @property
     def delivery(self) -> Delivery:
@@ -153,9 +162,9 @@ class Message:
         """
         reply = self._reply()
         if cb is None:
-            self._nats.publish(reply, b'+ACK')
+            self._api.nats.publish(reply, b'+ACK')
             return None
-        call = Call(self._nats, cb)
+        call = Call(self._api.nats, cb)
 
         def confirmed(payload: Any, err: NatsError | None, headers: Headers | None) -> None:
             if err is None and headers is not None and headers.status is not None:
@@ -165,7 +174,7 @@ class Message:
             else:
                 call.end(True, None)
 
-        call.child = self._nats.request(reply, b'+ACK', confirmed, timeout)
+        call.child = self._api.nats.request(reply, b'+ACK', confirmed, timeout)
         return call
 
     def nak(self, delay: int | None = None) -> None:
@@ -180,11 +189,11 @@ class Message:
         payload = b'-NAK'
         if delay is not None:
             payload += b' ' + to_json({'delay': check.number(delay, 'delay')})
-        self._nats.publish(self._reply(), payload)
+        self._api.nats.publish(self._reply(), payload)
 
     def wpi(self) -> None:
         """Say that work goes on: the time to acknowledge starts again. Raises as ``ack``."""
-        self._nats.publish(self._reply(), b'+WPI')
+        self._api.nats.publish(self._reply(), b'+WPI')
 
     def term(self, reason: str | None = None) -> None:
         """Say that the message shall not be delivered again, though it was not processed.
@@ -196,7 +205,7 @@ class Message:
             See ``ack``.
         """
         payload = '+TERM' if reason is None else f'+TERM {reason}'
-        self._nats.publish(self._reply(), payload)
+        self._api.nats.publish(self._reply(), payload)
 
     def ack_next(self, reply_to: str) -> None:
         """Acknowledge, and have the next message of the consumer delivered to *reply_to*.
@@ -204,7 +213,7 @@ class Message:
         Raises:
             See ``ack``.
         """
-        self._nats.publish(self._reply(), b'+NXT', reply_to)
+        self._api.nats.publish(self._reply(), b'+NXT', reply_to)
 
     def _reply(self) -> str:
         if self.reply is None:

@@ -178,7 +178,7 @@ class Ordered(Consumption):
     def on_message(
         self, subject: str, payload: bytes, reply: str | None, headers: Headers | None
     ) -> None:
-        message = Message(self._nats, subject, payload, reply, headers)
+        message = Message(self._api, subject, payload, reply, headers)
         delivery = message.delivery
         self._consumer_seq += 1
         if delivery.consumer_seq != self._consumer_seq:

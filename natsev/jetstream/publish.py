@@ -15,6 +15,7 @@ from ..wire import parse_puback
 from . import check
 from .api import Api, Then, parse_reply
 from .later import Later
+from .shortcut import Otherwise, Shortcut
 
 if TYPE_CHECKING:
     from ..nats import HeadersOut, Nats, Payload
@@ -24,6 +25,7 @@ _RETRIES = 2
 _RETRY_AFTER = 0.25
 
 AnyCallback = Callable[..., Any]
+Reply = tuple[bytes | None, NatsError | None, Any]
 
 _HEADERS = {
     'msg_id': 'Nats-Msg-Id',
@@ -109,7 +111,7 @@ class Publishing:
     def js_publish(
         self,
         subject: str,
-        payload: Payload,
+        payload: Any,
         cb: AnyCallback | None = None,
         headers: HeadersOut | None = None,
         msg_id: str | None = None,
@@ -127,7 +129,7 @@ class Publishing:
 
         Args:
             subject: where to.
-            payload: the message.
+            payload: the message; with a codec any value that it takes.
             cb: called once as ``cb(ack, err)``: ack has ``stream``, ``seq``, and ``duplicate`` when
                 a message with this ``msg_id`` was stored before. None: the stream's answer is
                 awaited all the same, and an error goes to ``on_error``.
@@ -161,8 +163,11 @@ class Publishing:
             'ttl': ttl,
             **more,
         }
+        payload = self._api.payload(subject, payload)
         call = self._api.nats.call(cb if cb is not None else self._unwatched)
-        call.child = self.publication(subject, payload, headers, options, call.end, timeout)
+        publication = self._publication(subject, payload, headers, options, timeout, call.end)
+        publication.send()
+        call.child = publication
         return call
 
     def publication(
@@ -172,15 +177,31 @@ class Publishing:
         headers: HeadersOut | None,
         options: Mapping[str, Any],
         then: Then,
-        timeout: float | None = None,
+        send: bool = True,
     ) -> Publication:
         """Publish as a step of a larger call: ``then(ack, err)`` is called once, unless cancelled.
 
-        See ``js_publish`` for the rest.
+        Without *send* it has been published already: ``go_on`` with its reply. See ``js_publish``
+        for the rest.
         """
-        publication = self._publication(subject, payload, headers, options, timeout, then)
-        publication.send()
+        publication = self._publication(subject, payload, headers, options, None, then)
+        if send:
+            publication.send()
         return publication
+
+    def publish_shortly(
+        self,
+        subject: str,
+        payload: Payload,
+        options: Mapping[str, Any],
+        cb: AnyCallback,
+        otherwise: Otherwise,
+    ) -> Shortcut:
+        """Publish for a callback that gets the sequence: ``cb(seq, err)``. See ``Shortcut``."""
+        headers = with_options(None, options)
+        shortcut = Shortcut(self._api.nats, cb, _sequence, otherwise)
+        shortcut.send(subject, payload, self._api.timeout, headers)
+        return shortcut
 
     def _publication(
         self,
@@ -246,6 +267,11 @@ class Publication:
             self._subject, self._payload, self._replied, self._timeout, self._headers
         )
 
+    def go_on(self, payload: bytes | None, err: NatsError | None, headers: Any) -> None:
+        """It was published, and this is the first reply."""
+        self._deadline = monotonic() + self._timeout / 1000
+        self._replied(payload, err, headers)
+
     def check(self) -> None:
         """Raise what is wrong with it, as far as that is known before it is sent."""
         check_message(self._nats, self._subject, self._headers, self._payload)
@@ -305,6 +331,11 @@ def parse_ack(payload: bytes | None, headers: Headers | None) -> dict[str, Any] 
     return ack
 
 
+def _sequence(payload: bytes | None, headers: Any) -> tuple[int, None] | None:
+    ack = parse_puback(payload) if payload else None
+    return None if ack is None else (ack[1], None)
+
+
 class Publisher:
     """Publishes with a bounded number of messages unacknowledged. See ``JetStream.publisher``."""
 
@@ -327,7 +358,7 @@ class Publisher:
     def publish(
         self,
         subject: str,
-        payload: Payload = b'',
+        payload: Any = b'',
         cb: AnyCallback | None = None,
         headers: HeadersOut | None = None,
         timeout: float | None = None,
@@ -337,7 +368,7 @@ class Publisher:
 
         Args:
             subject: where to.
-            payload: the message.
+            payload: the message; with a codec any value that it takes.
             cb: called once as ``cb(ack, err)``; None: an error goes to ``on_error``.
             headers: the message's own headers.
             timeout: ms from when it is sent; default: that of the ``JetStream``.
@@ -350,6 +381,7 @@ class Publisher:
             Whether there is room for more. After False wait for ``on_drain``: what is published
             before is taken, but waits in memory.
         """
+        payload = self._js._api.payload(subject, payload)
         call = self._nats.call(cb if cb is not None else self._js._unwatched)
 
         def ended(ack: Any, err: NatsError | None) -> None:

@@ -69,6 +69,18 @@ def from_direct(payload: bytes, headers: Headers | None) -> StoredMessage | Nats
         return malformed()
 
 
+def is_plainly_on(subject: str, headers: Headers | None) -> bool:
+    """Is this reply to a direct get, beyond doubt, a message on *subject*? False: look closer."""
+    if headers is None:
+        return False
+    raw = headers.raw
+    return (
+        raw.startswith(b'NATS/1.0\r\n')
+        and raw.count(b'Nats-Subject: ') == 1  # by the server, then
+        and b'\r\nNats-Subject: %b\r\n' % subject.encode() in raw
+    )
+
+
 def direct_error(headers: Headers) -> NatsError:
     """Return the error for a status that answers a direct get."""
     if headers.status == 404:

@@ -91,11 +91,11 @@ class Place:
 
     def stored_key(self, key: str) -> str:
         """Return *key* as it is in the bucket."""
-        if self._key_codec is not None:
-            if not isinstance(key, str):
-                raise TypeError(f'key must be str, not {type(key).__name__}')
-            key = self._key_codec.encode(key)
-        return check_key(key)
+        if self._key_codec is None:
+            return check_key(key)
+        if not isinstance(key, str):
+            raise TypeError(f'key must be str, not {type(key).__name__}')
+        return check_key(self._key_codec.encode(key))
 
     def encode(self, key: str, value: Any) -> Any:
         """Return *value* as a payload.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..calls import Call
+from ..calls import Call, Handle
 from ..errors import (
     CodecError,
     MessageNotFoundError,
@@ -14,11 +14,13 @@ from ..errors import (
     NoResponders,
     WrongSequenceError,
 )
+from ..headers import Headers
 from .bucket import bucket_error
 from .entry import OPERATION, Entry, operation_of
 from .management import Management
 
 if TYPE_CHECKING:
+    from ..jetstream.publish import Reply
     from ..jetstream.types import StoredMessage
 
 AnyCallback = Callable[..., Any]
@@ -28,7 +30,7 @@ Refused = Callable[[NatsError], None]
 class Values(Management):
     """The part of ``KV`` that reads and writes single keys."""
 
-    def get(self, key: str, cb: AnyCallback, revision: int | None = None) -> Call:
+    def get(self, key: str, cb: AnyCallback, revision: int | None = None) -> Handle:
         """Get the value of a key.
 
         Args:
@@ -43,8 +45,30 @@ class Values(Management):
         Raises:
             TypeError, ValueError: an illegal key or revision.
         """
-        call = self.js.nats.call(cb)
+        if revision is not None:
+            call = self.js.nats.call(cb)
+            self._get(call, key, revision)
+            return call
 
+        def read(payload: bytes, headers: Headers) -> tuple[Any, NatsError | None]:
+            if operation_of(headers) != 'PUT':
+                return None, None
+            try:
+                return self._place.decode(key, payload), None
+            except CodecError as err:
+                return None, err
+
+        def otherwise(call: Call, payload: Any, err: NatsError | None, headers: Any) -> None:
+            if err is None or isinstance(err, NoResponders):
+                with fails(call):
+                    self._get(call, key, None)
+            else:
+                call.fail(err)
+
+        subject = self._place.subject(key)
+        return self.js.direct_last(self._place.stream, subject, cb, read, otherwise)
+
+    def _get(self, call: Call, key: str, revision: int | None) -> None:
         def got(message: StoredMessage | None) -> None:
             if message is None or operation_of(message['headers']) != 'PUT':
                 call.end(None, None)
@@ -55,7 +79,6 @@ class Values(Management):
                 call.fail(err)
 
         self._look_up(call, key, revision, got)
-        return call
 
     def entry(self, key: str, cb: AnyCallback, revision: int | None = None) -> Call:
         """Get the value of a key with its revision and time.
@@ -129,7 +152,7 @@ class Values(Management):
 
         call.child = self.js.direct_one(self._place.stream, body, got)
 
-    def put(self, key: str, value: Any, cb: AnyCallback | None = None) -> Call:
+    def put(self, key: str, value: Any, cb: AnyCallback | None = None) -> Handle:
         """Set a key to a value.
 
         Args:
@@ -211,7 +234,7 @@ class Values(Management):
         revision: int,
         cb: AnyCallback | None = None,
         ttl: int | None = None,
-    ) -> Call:
+    ) -> Handle:
         """Set a key whose last revision is *revision*.
 
         Args:
@@ -273,11 +296,20 @@ class Values(Management):
         """
         return self._mark(key, {OPERATION: 'PURGE'}, cb, revision, rollup='sub', ttl=ttl)
 
-    def _write(self, key: str, value: Any, cb: AnyCallback | None, **options: Any) -> Call:
+    def _write(self, key: str, value: Any, cb: AnyCallback | None, **options: Any) -> Handle:
         payload = self._place.encode(key, value)
-        call = self.js.nats.call(cb if cb is not None else self._unwatched)
-        self._publish(call, key, payload, None, options, lambda ack: call.end(ack['seq'], None))
-        return call
+        if isinstance(payload, (bytearray, memoryview)):
+            payload = bytes(payload)  # it may be sent again
+
+        def otherwise(call: Call, reply: Any, err: NatsError | None, headers: Any) -> None:
+            def stored(ack: dict[str, Any]) -> None:
+                call.end(ack['seq'], None)
+
+            self._publish(call, key, payload, None, options, stored, reply=(reply, err, headers))
+
+        subject = self._place.put_subject(key)
+        cb = cb if cb is not None else self._unwatched
+        return self.js.publish_shortly(subject, payload, options, cb, otherwise)
 
     def _mark(
         self,
@@ -306,8 +338,12 @@ class Values(Management):
         options: Mapping[str, Any],
         then: Callable[[dict[str, Any]], None],
         refused: Refused | None = None,
+        reply: Reply | None = None,
     ) -> None:
-        """Publish a revision of *key*: ``then(ack)``, or ``refused(err)`` (else *call* fails)."""
+        """Publish a revision of *key*: ``then(ack)``, or ``refused(err)`` (else *call* fails).
+
+        With *reply* it has been published, and that is what came.
+        """
         subject = self._place.put_subject(key)
 
         def acked(ack: Any, err: NatsError | None) -> None:
@@ -328,7 +364,10 @@ class Values(Management):
             with fails(call):
                 self._publish(call, key, payload, headers, options, then, refused)
 
-        call.child = self.js.publication(subject, payload, headers, options, acked)
+        publication = self.js.publication(subject, payload, headers, options, acked, reply is None)
+        call.child = publication
+        if reply is not None:
+            publication.go_on(*reply)
 
 
 @contextmanager

@@ -159,8 +159,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             WrongSequenceError: *expected_seq* or *if_absent* did not hold.
             BucketNotFoundError, SealedError, StorageFullError: the bucket cannot take it.
             RequestTimeout: no progress for as long as ``timeout``.
-            ObjectStoreError: *data* could not be read (``__cause__`` tells why), or the bucket does
-                not allow *ttl* or *atomic*.
+            ObjectStoreError: *data* could not be read, or *ttl* or *atomic* is not allowed here.
             DisconnectedError, Cancelled, JetStreamError.
 
         Raises:

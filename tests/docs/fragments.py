@@ -58,11 +58,11 @@ def names(nats: Nats) -> dict[str, Any]:
     Path('big.iso').write_bytes(b'iso' * 100_000)
     meta = wait(nats, store.put, 'report.pdf', b'%PDF')
     wait(nats, store.put, 'big.iso', Path('big.iso'))
-    kv = KV(js=js, bucket='config')
-    wait(nats, kv.create_bucket, {'max_history': 5})
-    wait(nats, js.stream_create, {'name': 'ORDERS', 'subjects': ['orders.>']})
+    wait(nats, js.stream_create, {'name': 'ORDERS', 'subjects': ['orders.>'], 'allow_atomic': True})
     wait(nats, js.js_publish, 'orders.new', b'first')
     wait(nats, js.consumer_create, 'ORDERS', {'durable_name': 'worker'})
+    kv = KV(js=js, bucket='config')
+    wait(nats, kv.create_bucket, {'max_history': 5, 'limit_marker_ttl': 10**9})
     told = dict.fromkeys(['created', 'stored', 'got', 'deleted', 'done', 'on_message', 'answered'])
     return {
         **{name: getattr(natsev, name) for name in natsev.__all__},
@@ -70,8 +70,8 @@ def names(nats: Nats) -> dict[str, Any]:
         'Path': Path,
         'nats': nats,
         'js': js,
-        'store': store,
         'kv': kv,
+        'store': store,
         'url': sys.argv[2],
         'data': b'data',
         'pdf_bytes': b'%PDF again',

@@ -118,7 +118,7 @@ def test_ack_next(run, js, stream, consumer):
     js.nats.subscribe(inbox, lambda *args: run.done(args))
     message.ack_next(inbox)
     subject, payload, reply, headers = run()
-    following = Message(js.nats, subject, payload, reply, headers)
+    following = Message(js._api, subject, payload, reply, headers)
     assert (following.payload, following.seq) == (b'y', 2)
     assert run.call(following.ack) == (True, None)
     while pending(run, js, stream):
@@ -126,7 +126,7 @@ def test_ack_next(run, js, stream, consumer):
 
 
 def test_one_that_takes_none(js):
-    message = Message(js.nats, 'a', b'', None, None)
+    message = Message(js._api, 'a', b'', None, None)
     for acknowledge in (message.ack, message.nak, message.wpi, message.term):
         with pytest.raises(ValueError, match='takes no acknowledgement'):
             acknowledge()

@@ -7,6 +7,7 @@ Objects' bytes travel in base64. What one of them cannot do at all ends as a ``P
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import queue
@@ -66,6 +67,11 @@ class Peer:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    @property
+    def running(self) -> bool:
+        """Has the program not ended?"""
+        return self._process.poll() is None
+
     def create_bucket(self, bucket: str, **options: Any) -> None:
         """Options: ``description``, ``max_bytes``, ``replicas``, ``storage``."""
         self.ask('create_bucket', bucket=bucket, **options)
@@ -105,20 +111,35 @@ class Peer:
         """The objects there are, then every change."""
         return Watch(self, self.ask('watch', bucket=bucket))
 
-    def kv_create_bucket(self, bucket: str, history: int = 1) -> None:
-        self.ask('kv_create_bucket', bucket=bucket, history=history)
+    def kv_create_bucket(self, bucket: str, **options: int) -> None:
+        """Options: ``history``; ``marker_ttl``, in seconds."""
+        self.ask('kv_create_bucket', bucket=bucket, **options)
 
     def kv_put(self, bucket: str, key: str, value: bytes) -> int:
         return self.ask('kv_put', bucket=bucket, key=key, value=_encode(value))
 
-    def kv_get(self, bucket: str, key: str) -> bytes | None:
-        return _decode(self.ask('kv_get', bucket=bucket, key=key))
+    def kv_create(self, bucket: str, key: str, value: bytes, **options: int) -> int:
+        """Options: ``ttl``, in seconds."""
+        return self.ask('kv_create', bucket=bucket, key=key, value=_encode(value), **options)
 
-    def kv_delete(self, bucket: str, key: str) -> None:
-        self.ask('kv_delete', bucket=bucket, key=key)
+    def kv_update(self, bucket: str, key: str, value: bytes, revision: int) -> None:
+        self.ask('kv_update', bucket=bucket, key=key, value=_encode(value), revision=revision)
 
-    def kv_purge(self, bucket: str, key: str) -> None:
-        self.ask('kv_purge', bucket=bucket, key=key)
+    def kv_get(self, bucket: str, key: str, **options: int) -> bytes | None:
+        """Options: ``revision``."""
+        return _decode(self.ask('kv_get', bucket=bucket, key=key, **options))
+
+    def kv_delete(self, bucket: str, key: str, **options: int) -> None:
+        """Options: ``revision``."""
+        self.ask('kv_delete', bucket=bucket, key=key, **options)
+
+    def kv_purge(self, bucket: str, key: str, **options: int) -> None:
+        """Options: ``ttl``, in seconds."""
+        self.ask('kv_purge', bucket=bucket, key=key, **options)
+
+    def kv_purge_deletes(self, bucket: str) -> None:
+        """All of them, however young. Not natsrpy."""
+        self.ask('kv_purge_deletes', bucket=bucket)
 
     def kv_keys(self, bucket: str) -> list[str]:
         return self.ask('kv_keys', bucket=bucket)
@@ -128,6 +149,7 @@ class Peer:
         return [_entry(entry) for entry in self.ask('kv_history', bucket=bucket, key=key)]
 
     def kv_watch(self, bucket: str, pattern: str = '>') -> Watch:
+        """The last value of each key, then every change; natsrpy: all history first."""
         return Watch(self, self.ask('kv_watch', bucket=bucket, pattern=pattern))
 
     def service_start(self, name: str, subject: str) -> None:
@@ -144,6 +166,19 @@ class Peer:
     def service_call(self, subject: str, payload: str) -> dict[str, Any]:
         """The answer's ``payload``, ``code`` and ``description``."""
         return self.ask('service_call', subject=subject, payload=payload)
+
+    def fetch(self, stream: str, consumer: str, number: int) -> list[dict[str, Any]]:
+        """Fetch messages of a durable and acknowledge them: ``subject``, ``value``, ``seq``."""
+        found = self.ask('fetch', stream=stream, consumer=consumer, number=number)
+        return [_entry(message) for message in found]
+
+    def count(self, stream: str, subject: str, by: int) -> int:
+        """Add to a counter and return what it is then. Only natsrpy."""
+        return self.ask('count', stream=stream, subject=subject, by=by)
+
+    def schedule(self, subject: str, value: bytes, target: str) -> None:
+        """Have the server publish *value* to *target* a moment later. Only nats-js."""
+        self.ask('schedule', subject=subject, value=_encode(value), target=target)
 
     def ask(self, op: str, **args: Any) -> Any:
         """Have the program do *op*; return its result."""
@@ -169,7 +204,8 @@ class Peer:
         self._log.close()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            stream.close()
+            with contextlib.suppress(BrokenPipeError):  # what it never read
+                stream.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 const require = createRequire(process.env.NATSEV_NODE + '/')
 const { connect, headers: makeHeaders } = require('@nats-io/transport-node')
 const { Objm } = require('@nats-io/obj')
+const { jetstream } = require('@nats-io/jetstream')
 const { Kvm } = require('@nats-io/kv')
 const { Svcm } = require('@nats-io/services')
 
@@ -93,21 +94,32 @@ const operations = {
   async watch({ bucket }) {
     return gather(await (await objm.open(bucket)).watch({ includeHistory: true }), plain)
   },
-  async kv_create_bucket({ bucket, history }) {
-    await kvm.create(bucket, { history: history ?? 1 })
+  async kv_create_bucket({ bucket, history, marker_ttl }) {
+    const options = { history: history ?? 1 }
+    if (marker_ttl) options.markerTTL = marker_ttl * 1000
+    await kvm.create(bucket, options)
   },
   async kv_put({ bucket, key, value }) {
     return await (await kvm.open(bucket)).put(key, decode(value))
   },
-  async kv_get({ bucket, key }) {
-    const entry = await (await kvm.open(bucket)).get(key)
+  async kv_create({ bucket, key, value, ttl }) {
+    return await (await kvm.open(bucket)).create(key, decode(value), ttl && `${ttl}s`)
+  },
+  async kv_update({ bucket, key, value, revision }) {
+    await (await kvm.open(bucket)).update(key, decode(value), revision)
+  },
+  async kv_get({ bucket, key, revision }) {
+    const entry = await (await kvm.open(bucket)).get(key, { revision })
     return entry === null || entry.operation !== 'PUT' ? null : encode(entry.value)
   },
-  async kv_delete({ bucket, key }) {
-    await (await kvm.open(bucket)).delete(key)
+  async kv_delete({ bucket, key, revision }) {
+    await (await kvm.open(bucket)).delete(key, { previousSeq: revision })
   },
-  async kv_purge({ bucket, key }) {
-    await (await kvm.open(bucket)).purge(key)
+  async kv_purge({ bucket, key, ttl }) {
+    await (await kvm.open(bucket)).purge(key, { ttl: ttl && `${ttl}s` })
+  },
+  async kv_purge_deletes({ bucket }) {
+    await (await kvm.open(bucket)).purgeDeletes(-60000) // of a clock that is ahead, too
   },
   async kv_keys({ bucket }) {
     const keys = []
@@ -148,6 +160,22 @@ const operations = {
       code: answer.headers?.get('Nats-Service-Error-Code') || null,
       description: answer.headers?.get('Nats-Service-Error') || null,
     }
+  },
+  async fetch({ stream, consumer, number }) {
+    const durable = await jetstream(client).consumers.get(stream, consumer)
+    const found = []
+    while (found.length < number) {
+      const batch = await durable.fetch({ max_messages: number - found.length, expires: 10000 })
+      for await (const message of batch) {
+        await message.ackAck()
+        found.push({ subject: message.subject, value: encode(message.data), seq: message.seq })
+      }
+    }
+    return found
+  },
+  async schedule({ subject, value, target }) {
+    const specification = new Date(Date.now() + 200)
+    await jetstream(client).publish(subject, decode(value), { schedule: { specification, target } })
   },
   async next({ watch, seconds }) {
     const { events } = watches[watch]

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import nats
-from nats.js.api import ObjectMeta, ObjectMetaOptions
+from nats.js.api import KeyValueConfig, ObjectMeta, ObjectMetaOptions
 from nats.js.errors import KeyNotFoundError, NoKeysError, NotFoundError
 from nats.micro import Request, ServiceConfig, add_service
 from nats.micro.request import ServiceError
@@ -89,24 +89,37 @@ class Operations:
         watcher = await store.watch()
         return self._watches.add(_plain(info) async for info in watcher if info is not None)
 
-    async def kv_create_bucket(self, bucket: str, history: int = 1) -> None:
-        await self._js.create_key_value(bucket=bucket, history=history)
+    async def kv_create_bucket(
+        self, bucket: str, history: int = 1, marker_ttl: int | None = None
+    ) -> None:
+        config = KeyValueConfig(bucket, history=history, limit_marker_ttl=marker_ttl)
+        await self._js.create_key_value(config)
 
     async def kv_put(self, bucket: str, key: str, value: str) -> int:
         return await (await self._js.key_value(bucket)).put(key, decode(value))
 
-    async def kv_get(self, bucket: str, key: str) -> str | None:
+    async def kv_create(self, bucket: str, key: str, value: str, ttl: int | None = None) -> int:
+        store = await self._js.key_value(bucket)
+        return await store.create(key, decode(value), msg_ttl=ttl)
+
+    async def kv_update(self, bucket: str, key: str, value: str, revision: int) -> None:
+        await (await self._js.key_value(bucket)).update(key, decode(value), revision)
+
+    async def kv_get(self, bucket: str, key: str, revision: int | None = None) -> str | None:
         store = await self._js.key_value(bucket)
         try:
-            return encode((await store.get(key)).value or b'')
+            return encode((await store.get(key, revision)).value or b'')
         except KeyNotFoundError:  # a deleted key too
             return None
 
-    async def kv_delete(self, bucket: str, key: str) -> None:
-        await (await self._js.key_value(bucket)).delete(key)
+    async def kv_delete(self, bucket: str, key: str, revision: int | None = None) -> None:
+        await (await self._js.key_value(bucket)).delete(key, revision)
 
-    async def kv_purge(self, bucket: str, key: str) -> None:
-        await (await self._js.key_value(bucket)).purge(key)
+    async def kv_purge(self, bucket: str, key: str, ttl: int | None = None) -> None:
+        await (await self._js.key_value(bucket)).purge(key, ttl)
+
+    async def kv_purge_deletes(self, bucket: str) -> None:
+        await (await self._js.key_value(bucket)).purge_deletes(0)
 
     async def kv_keys(self, bucket: str) -> list[str]:
         try:
@@ -144,6 +157,16 @@ class Operations:
             'description': headers.get('Nats-Service-Error'),
         }
 
+    async def fetch(self, stream: str, consumer: str, number: int) -> list[dict[str, Any]]:
+        subscription = await self._js.pull_subscribe_bind(consumer, stream=stream)
+        found = []
+        while len(found) < number:
+            for message in await subscription.fetch(number - len(found), 10):
+                await message.ack_sync()
+                found.append(_plain_message(message))
+        await subscription.unsubscribe()
+        return found
+
     async def next(self, watch: int, seconds: float) -> Any:
         return await self._watches.next(watch, seconds)
 
@@ -169,6 +192,14 @@ def _plain_entry(entry: Any) -> dict[str, Any]:
         'value': encode(entry.value or b''),
         'revision': entry.revision,
         'op': entry.operation or 'PUT',
+    }
+
+
+def _plain_message(message: Any) -> dict[str, Any]:
+    return {
+        'subject': message.subject,
+        'value': encode(message.data),
+        'seq': message.metadata.sequence.stream,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from natsrpy import Nats
 from natsrpy.exceptions import NatsrpyBaseError
-from natsrpy.js import KVConfig, ObjectStoreConfig, StorageType
+from natsrpy.js import KVConfig, KVOperation, ObjectStoreConfig, StorageType
 
 from .serving import Watches, decode, encode, serve
 
@@ -97,21 +97,31 @@ class Operations:
         events = await store.watch(with_history=True)
         return self._watches.add(_plain(info) async for info in events)
 
-    async def kv_create_bucket(self, bucket: str, history: int = 1) -> None:
-        await self._js.kv.create(KVConfig(bucket, history=history))
+    async def kv_create_bucket(
+        self, bucket: str, history: int = 1, marker_ttl: int | None = None
+    ) -> None:
+        await self._js.kv.create(KVConfig(bucket, history=history, limit_markers=marker_ttl))
 
     async def kv_put(self, bucket: str, key: str, value: str) -> int:
         return await (await self._js.kv.get(bucket)).put(key, decode(value))
 
-    async def kv_get(self, bucket: str, key: str) -> str | None:
-        value = await (await self._js.kv.get(bucket)).get(key)
-        return None if value is None else encode(value)
+    async def kv_create(self, bucket: str, key: str, value: str, ttl: int | None = None) -> int:
+        return await (await self._js.kv.get(bucket)).create(key, decode(value), ttl)
 
-    async def kv_delete(self, bucket: str, key: str) -> None:
-        await (await self._js.kv.get(bucket)).delete(key)
+    async def kv_update(self, bucket: str, key: str, value: str, revision: int) -> None:
+        await (await self._js.kv.get(bucket)).update(key, decode(value), revision)
 
-    async def kv_purge(self, bucket: str, key: str) -> None:
-        await (await self._js.kv.get(bucket)).purge(key)
+    async def kv_get(self, bucket: str, key: str, revision: int | None = None) -> str | None:
+        entry = await (await self._js.kv.get(bucket)).entry(key, revision)
+        if entry is None or entry.operation != KVOperation.Put:
+            return None
+        return encode(entry.value)
+
+    async def kv_delete(self, bucket: str, key: str, revision: int | None = None) -> None:
+        await (await self._js.kv.get(bucket)).delete(key, revision)
+
+    async def kv_purge(self, bucket: str, key: str, ttl: int | None = None) -> None:
+        await (await self._js.kv.get(bucket)).purge(key, ttl)
 
     async def kv_keys(self, bucket: str) -> list[str]:
         store = await self._js.kv.get(bucket)
@@ -124,6 +134,18 @@ class Operations:
     async def kv_watch(self, bucket: str, pattern: str) -> int:
         events = await (await self._js.kv.get(bucket)).watch_with_history(pattern)
         return self._watches.add(_plain_entry(entry) async for entry in events)
+
+    async def fetch(self, stream: str, consumer: str, number: int) -> list[dict[str, Any]]:
+        durable = await (await self._js.streams.get(stream)).consumers.get_pull(consumer)
+        found = []
+        while len(found) < number:
+            for message in await durable.fetch(number - len(found), expires=10):
+                await message.ack(double=True)
+                found.append(_plain_message(message))
+        return found
+
+    async def count(self, stream: str, subject: str, by: int) -> int:
+        return await (await self._js.counters.get(stream)).add(subject, by)
 
     async def next(self, watch: int, seconds: float) -> Any:
         return await self._watches.next(watch, seconds)
@@ -152,6 +174,14 @@ def _plain_entry(entry: Any) -> dict[str, Any]:
         'value': encode(entry.value),
         'revision': entry.revision,
         'op': operations[str(entry.operation).rpartition('.')[2]],
+    }
+
+
+def _plain_message(message: Any) -> dict[str, Any]:
+    return {
+        'subject': message.subject,
+        'value': encode(message.payload),
+        'seq': message.stream_sequence,
     }
 
 

@@ -1,0 +1,54 @@
+"""A service that is asked to end: it takes no new work, finishes what it has, and goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from natsev import Nats, ev
+from natsev.server import Server
+
+server = Server()  # started only where NATS_URL does not name one
+url = os.environ.get('NATS_URL') or server.start().url
+
+REQUESTS = 20
+loop = ev.default_loop()
+service = Nats(servers=[url], name='service')
+client = Nats(servers=[url], name='client')
+answers = []
+
+
+def serve(subject, payload, reply):
+    service.publish(reply, payload.upper())
+    if payload == b'request 5':
+        os.kill(os.getpid(), signal.SIGTERM)  # somebody stops the service, amid its work
+
+
+def on_term(watcher, revents):
+    print('asked to end: draining')
+    watcher.stop()
+    # Unsubscribes; delivers what has come already; writes the answers; disconnects; calls back.
+    service.drain(drained, 5000)
+
+
+def drained(err):
+    print('drained' if err is None else f'not drained: {err}')
+
+
+def answered(response, err):
+    answers.append(response)
+    if len(answers) == REQUESTS:
+        client.disconnect()
+
+
+def ready(err):
+    for number in range(REQUESTS):
+        client.request('shout', f'request {number}', answered, 5000)
+
+
+term = ev.Signal(signal.SIGTERM, loop, on_term)
+term.start()
+service.subscribe('shout', serve)
+service.flush(ready)
+ev.run()
+print(f'{sum(answer is not None for answer in answers)} of {REQUESTS} requests were answered')
