@@ -204,7 +204,9 @@ deliver_reply(Wire *self, const Message *message)
         return -1;
     }
     PyObject *callback = Py_NewRef(request->callback);
-    int failed = !request->multi && PyDict_DelItem(self->requests, request->token) < 0;
+    PyObject *token = Py_NewRef(request->token); /* the request may end with its entry */
+    int failed = !request->multi && PyDict_DelItem(self->requests, token) < 0;
+    Py_DECREF(token);
     consume(self, message);
     if (failed || (nargs > 2 && make_headers(self, &arguments) < 0)) {
         clear_arguments(&arguments);
