@@ -62,9 +62,6 @@ class EncodedSource:
         for piece in pieces:
             self._gathered.add(piece)
 
-    def rewind(self) -> bool:
-        return False
-
     def close(self) -> None:
         self._source.close()
 
