@@ -68,13 +68,20 @@ class Api:
         call.child = self.ask(endpoint, body, or_fail(call, replied))
         return call
 
-    def ask(self, endpoint: str, body: Mapping[str, Any] | None, then: Then) -> Handle:
+    def ask(
+        self,
+        endpoint: str,
+        body: Mapping[str, Any] | None,
+        then: Then,
+        timeout: float | None = None,
+    ) -> Handle:
         """Make a request; ``then(reply, err)`` is called once.
 
         Args:
             endpoint: see ``subject``.
             body: sent as JSON; None: nothing.
             then: called with the reply as a dict, or with its error.
+            timeout: ms to wait; default: that of this API.
         """
 
         def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
@@ -88,7 +95,9 @@ class Api:
                 then(reply, None)
 
         payload = to_json(body) if body is not None else b''
-        return self.nats.request(self.subject(endpoint), payload, replied, self.timeout)
+        if timeout is None:
+            timeout = self.timeout
+        return self.nats.request(self.subject(endpoint), payload, replied, timeout)
 
     def step(
         self,

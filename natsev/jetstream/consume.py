@@ -10,7 +10,7 @@ from ..headers import Headers
 from .api import Api
 from .consumption import AnyCallback, Consumption, passes
 from .message import Message
-from .pull import Window
+from .pull import Pull, Window
 from .status import Kind
 
 
@@ -25,7 +25,8 @@ class Consume(Consumption):
         on_message: AnyCallback,
         on_end: AnyCallback | None,
     ) -> None:
-        super().__init__(api, window, on_message, on_end)
+        self._pull = Pull(api, window, self)
+        super().__init__(api, self._pull, on_message, on_end)
         self._target = target
         self._window = window
         self._start()
@@ -42,6 +43,9 @@ class Consume(Consumption):
         if self._tries or not self._stood:
             self._standing()
         self._deliver(Message(self._api, subject, payload, reply, headers))
+
+    def on_idle(self) -> None:
+        self._pull.wait()
 
     def _recover(self, kind: Kind, err: NatsError) -> None:
         if kind is Kind.FATAL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..callbacks import arity
 from ..calls import Handle
@@ -12,7 +12,6 @@ from ..errors import DisconnectedError, JetStreamError, JetStreamNotEnabledError
 from ..headers import Headers
 from .api import Api, Then
 from .later import Later
-from .pull import Pull, Window
 from .status import Kind
 
 if TYPE_CHECKING:
@@ -23,8 +22,29 @@ _log = logging.getLogger('natsev')
 # (ADR-22), one that has stood goes on for about a minute.
 _DELAYS = (0.0, 0.25, 0.25, 0.5, 1.0, 2.0, 4.0) + (5.0,) * 10
 _TRIES_AT_FIRST = 3
+_LOOK_TIMEOUT = 1000
 
 AnyCallback = Callable[..., Any]
+
+
+class Source(Protocol):
+    """What brings the messages."""
+
+    @property
+    def active(self) -> bool:
+        """Has it been started, and not stopped?"""
+
+    def stop(self) -> None:
+        """Bring no more, until it is started again."""
+
+    def close(self) -> None:
+        """Stop for good."""
+
+    def pause(self) -> None:
+        """Bring no more for now."""
+
+    def resume(self) -> None:
+        """Go on."""
 
 
 class Consumption:
@@ -37,7 +57,7 @@ class Consumption:
     """
 
     def __init__(
-        self, api: Api, window: Window, on_message: AnyCallback, on_end: AnyCallback | None
+        self, api: Api, source: Source, on_message: AnyCallback, on_end: AnyCallback | None
     ) -> None:
         arity(on_message, 1)
         self._on_end_nargs = arity(on_end, 1) if on_end is not None else 0
@@ -45,7 +65,7 @@ class Consumption:
         self._nats: Nats = api.nats
         self._deliver = on_message
         self._on_end = on_end
-        self._pull = Pull(api, window, self)
+        self._source = source
         self._step: Handle | None = None  # what is to come before messages can
         self._tries = 0
         self._stood = False
@@ -61,12 +81,12 @@ class Consumption:
     cancel = stop
 
     def pause(self) -> None:
-        """Request no more messages for now; those requested (at most the window) still come."""
-        self._pull.pause()
+        """Have no more messages come for now; those on their way (at most the window) still do."""
+        self._source.pause()
 
     def resume(self) -> None:
-        """Request messages again."""
-        self._pull.resume()
+        """Have messages come again."""
+        self._source.resume()
 
     def _start(self) -> None:
         if self._nats.is_closed():
@@ -111,7 +131,10 @@ class Consumption:
                 if not isinstance(err, DisconnectedError):
                     then(reply, err)
 
-        step = self._api.ask(endpoint, body, replied)
+        # Nobody answers while a leader is elected: a mere look is soon repeated.
+        look = body is None and self._stood
+        timeout = min(_LOOK_TIMEOUT, self._api.timeout) if look else None
+        step = self._api.ask(endpoint, body, replied, timeout)
         self._next(step)
 
     def _next(self, step: Handle | None) -> None:
@@ -128,7 +151,7 @@ class Consumption:
     def _close(self) -> None:
         self.ended = True
         self._nats.remove_listener(self)
-        self._pull.close()
+        self._source.close()
         self._next(None)
 
     def _tell_end(self, err: NatsError | None) -> None:
@@ -138,7 +161,7 @@ class Consumption:
         elif err is not None and not isinstance(err, DisconnectedError):
             self._nats.report(err)  # that the client was closed it tells itself
 
-    # Of the pull.
+    # Of the source.
 
     def on_message(
         self, subject: str, payload: bytes, reply: str | None, headers: Headers | None
@@ -148,11 +171,8 @@ class Consumption:
     def on_alive(self) -> None:
         self._standing()
 
-    def on_idle(self) -> None:
-        self._pull.wait()
-
     def on_trouble(self, kind: Kind, err: NatsError) -> None:
-        if not self.ended and not self._away and not self._pull.active:
+        if not self.ended and not self._away and not self._source.active:
             self._recover(kind, err)
 
     def _recover(self, kind: Kind, err: NatsError) -> None:
@@ -169,7 +189,7 @@ class Consumption:
 
     def disconnected(self, err: NatsError) -> None:
         self._away = True
-        self._pull.stop()
+        self._source.stop()
         self._next(None)
 
     def closed(self, err: NatsError) -> None:

@@ -30,7 +30,7 @@ from .consumers import create_request
 from .consumption import AnyCallback, Consumption, passes
 from .echo import dropped
 from .message import Message
-from .pull import Window
+from .pull import Pull, Window
 from .status import Kind
 from .stored import parse_time
 
@@ -78,7 +78,8 @@ class Ordered(Consumption):
         self._pending = 0
         self._empty_rounds = 0
         create_request(stream, self._wanted(next_nuid()), '')  # raises what is wrong with it
-        super().__init__(api, window, on_message, on_end)
+        self._pull = Pull(api, window, self)
+        super().__init__(api, self._pull, on_message, on_end)
         self._start()
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from .consumption import Consumption
 from .fetch import GROUP_OPTIONS, Fetch, check_group, fetch_request
 from .ordered import Ordered
 from .pull import Window
+from .push import PushConsume
 
 AnyCallback = Callable[..., Any]
 
@@ -94,7 +95,7 @@ class Reading:
 
         Errors (to ``on_end``):
             ConsumerNotFoundError, StreamNotFoundError: also when it is deleted meanwhile.
-            JetStreamError: it can never be served, such as a push consumer.
+            JetStreamError: it can never be served, such as a push consumer (``push_consume``).
             DisconnectedError: the client is closed.
 
         Raises:
@@ -104,6 +105,38 @@ class Reading:
         known = ('max_bytes', *_WINDOW_OPTIONS, *GROUP_OPTIONS)
         window = _window(check.options(opts, known, 'consume'), Window())
         return Consume(self._api, target, window, on_message, on_end)
+
+    def push_consume(
+        self,
+        stream: str,
+        consumer: str,
+        on_message: AnyCallback,
+        *,
+        on_end: AnyCallback | None = None,
+    ) -> Consumption:
+        """Deliver the messages of a push consumer until it is stopped.
+
+        Flow control is answered when everything before it has been handled, so that the server
+        never sends more than that. It goes on by itself over lost connections and restarts of the
+        server.
+
+        Args:
+            stream: the stream.
+            consumer: the consumer, which has a ``deliver_subject``. One with a ``deliver_group``
+                may have several such consumptions, each of which gets its share. With an
+                ``idle_heartbeat`` it is noticed when the consumer is gone.
+            on_message: called as ``on_message(message)`` with each ``Message``; acknowledging it is
+                up to you.
+            on_end: called once as ``on_end(err)``: with None after ``stop()``, else with the
+                reason. Without it the reason goes to the client's ``on_error``.
+
+        Errors (to ``on_end``):
+            ConsumerNotFoundError, StreamNotFoundError: also when it is deleted meanwhile.
+            JetStreamError: it is a pull consumer, or somebody else has its messages.
+            DisconnectedError: the client is closed.
+        """
+        target = f'{check_stream(stream)}.{check_consumer(consumer)}'
+        return PushConsume(self._api, target, on_message, on_end)
 
     def ordered(
         self,

@@ -15,6 +15,7 @@ from ..errors import (
     WrongSequenceError,
 )
 from ..headers import Headers
+from ..jetstream.stored import direct_error, is_status
 from .bucket import bucket_error
 from .entry import OPERATION, Entry, operation_of
 from .management import Management
@@ -59,7 +60,11 @@ class Values(Management):
                 return None, err
 
         def otherwise(call: Call, payload: Any, err: NatsError | None, headers: Any) -> None:
-            if err is None or isinstance(err, NoResponders):
+            if err is None and self._place.known and is_status(payload, headers):
+                err = direct_error(headers)
+            if isinstance(err, MessageNotFoundError):
+                call.end(None, None)
+            elif err is None or isinstance(err, NoResponders):
                 with fails(call):
                     self._get(call, key, None)
             else:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from ..errors import CodecError, MissingExtraError
 from . import record
+from .record import ObjectMeta
 
 CODEC, SIZE, DIGEST, KEY = 'natsev.codec', 'natsev.size', 'natsev.digest', 'natsev.key'
 RESERVED = (CODEC, SIZE, DIGEST, KEY)
@@ -249,6 +250,17 @@ def is_encoded(metadata: dict[str, str]) -> bool:
     return CODEC in metadata
 
 
+def plain_size(meta: ObjectMeta) -> int:
+    """Return the size of what was put, before any codec."""
+    text = meta['metadata'].get(SIZE, '')
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else meta['size']
+
+
+def plain_digest(meta: ObjectMeta) -> bytes | None:
+    """Return the SHA-256 of what was put, before any codec."""
+    return record.digest_bytes(meta['metadata'].get(DIGEST) or meta['digest'])
+
+
 class Encoding:
     """The encoding of one object: counts and hashes what goes in."""
 
@@ -257,6 +269,11 @@ class Encoding:
         self._coders = [codec.encoder() for codec in chain.codecs]
         self._hash = hashlib.sha256()
         self._size = 0
+
+    @property
+    def name(self) -> str:
+        """What the metadata says."""
+        return self._chain.name
 
     def update(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Give what comes of *data*."""

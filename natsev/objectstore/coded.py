@@ -28,8 +28,22 @@ class EncodedSource:
         self._more = True
         self.size: int | None = None
 
+    @property
+    def plain(self) -> Source:
+        """What is put, not encoded."""
+        return self._source
+
+    @property
+    def codec(self) -> str:
+        """What is done to it."""
+        return self._encoding.name
+
     def open(self) -> None:
         self._source.open()
+
+    def rewind(self) -> bool:
+        """Only before anything was read from here: what is plain may have been read."""
+        return self._source.rewind()
 
     def read(self, size: int) -> Buffer | None:
         while self._more and len(self._gathered) < size:
@@ -48,11 +62,18 @@ class EncodedSource:
         for piece in pieces:
             self._gathered.add(piece)
 
-    def rewind(self) -> bool:
-        return False
-
     def close(self) -> None:
         self._source.close()
+
+
+def plain(source: Source) -> Source:
+    """Return *source* without its encoding."""
+    return source.plain if isinstance(source, EncodedSource) else source
+
+
+def codec_of(source: Source) -> str | None:
+    """Return what is done to what *source* reads; None: nothing."""
+    return source.codec if isinstance(source, EncodedSource) else None
 
 
 class DecodedSink:

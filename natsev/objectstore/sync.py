@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ..errors import DisconnectedError, NatsError, ObjectStoreError, WrongSequenceError
-from . import codecs, record
 from .blocking import in_thread
 from .bucket import Bucket
+from .codecs import plain_digest, plain_size
 from .directory import (
     LocalFile,
     UnsafeName,
@@ -373,17 +373,6 @@ class SyncFromBucket(Sync):
             self._compared(exc)
         else:
             self._end()
-
-
-def plain_size(meta: ObjectMeta) -> int:
-    """Return the size of what was put, before any codec."""
-    text = meta['metadata'].get(codecs.SIZE, '')
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else meta['size']
-
-
-def plain_digest(meta: ObjectMeta) -> bytes | None:
-    """Return the SHA-256 of what was put, before any codec."""
-    return record.digest_bytes(meta['metadata'].get(codecs.DIGEST) or meta['digest'])
 
 
 def is_like(one: LocalFile, meta: ObjectMeta | None) -> bool:

@@ -204,7 +204,9 @@ deliver_reply(Wire *self, const Message *message)
         return -1;
     }
     PyObject *callback = Py_NewRef(request->callback);
-    int failed = !request->multi && PyDict_DelItem(self->requests, request->token) < 0;
+    PyObject *token = Py_NewRef(request->token); /* the request may end with its entry */
+    int failed = !request->multi && PyDict_DelItem(self->requests, token) < 0;
+    Py_DECREF(token);
     consume(self, message);
     if (failed || (nargs > 2 && make_headers(self, &arguments) < 0)) {
         clear_arguments(&arguments);
@@ -227,12 +229,12 @@ int
 deliver(Wire *self, const Message *message)
 {
     Subscription *subscription = table_get(&self->subscriptions, message->sid);
-    if (subscription == NULL) { /* unsubscribed while it was on its way */
-        consume(self, message);
-        return 0;
-    }
-    if (message->sid == self->inbox_sid) {
+    if (subscription != NULL && message->sid == self->inbox_sid) {
         return deliver_reply(self, message);
+    }
+    if (subscription == NULL || self->refused != NULL) {
+        consume(self, message); /* unsubscribed, or closing, while it was on its way */
+        return 0;
     }
     return deliver_message(self, message, subscription);
 }

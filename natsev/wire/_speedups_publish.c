@@ -50,24 +50,33 @@ take_arguments(const char *function, const char *const *names, int required, int
 
 /* -- Subjects */
 
-/* Is it ASCII, without whitespace, control characters, empty tokens and wildcards? */
+enum { ORDINARY, ENDS_TOKEN, ILLEGAL };
+
+/* gcc and clang both know such ranges. */
+static const unsigned char KINDS[128] = {[0 ... ' '] = ILLEGAL, [0x7f] = ILLEGAL, ['.'] = ENDS_TOKEN};
+
+static int
+is_legal_token(const char *begin, const char *end)
+{
+    return end - begin > 1 || (end - begin == 1 && *begin != '*' && *begin != '>');
+}
+
+/* Is ASCII text without whitespace, control characters, empty tokens and wildcards? */
 static int
 plainly_legal(const char *subject, Py_ssize_t size)
 {
-    Py_ssize_t token = 0; /* where it begins */
-    for (Py_ssize_t i = 0; i <= size; i++) {
-        unsigned char c = i < size ? (unsigned char)subject[i] : '.';
-        if (c == '.') {
-            if (i == token || (i == token + 1 && (subject[token] == '*' || subject[token] == '>'))) {
-                return 0;
-            }
-            token = i + 1;
+    const char *token = subject, *end = subject + size;
+    for (const char *at = subject; at < end; at++) {
+        unsigned char kind = KINDS[(unsigned char)*at];
+        if (kind == ORDINARY) {
+            continue;
         }
-        else if (c <= ' ' || c == 0x7f) {
+        if (kind == ILLEGAL || !is_legal_token(token, at)) {
             return 0;
         }
+        token = at + 1;
     }
-    return 1;
+    return is_legal_token(token, end);
 }
 
 /* Check *subject*; *text* is then its UTF-8, which lives as long as it does. */

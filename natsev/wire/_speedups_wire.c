@@ -240,8 +240,12 @@ wire_replace(Wire *self, PyObject *args, PyObject *kwargs)
 static PyObject *
 wire_sids(Wire *self, PyObject *Py_UNUSED(ignored))
 {
-    Subscription **sorted = table_sorted(&self->subscriptions);
-    PyObject *sids = sorted ? PyList_New(0) : NULL;
+    /* First the list: making one may collect garbage, and so end subscriptions. */
+    PyObject *sids = PyList_New(0);
+    Subscription **sorted = sids ? table_sorted(&self->subscriptions) : NULL;
+    if (sorted == NULL) {
+        Py_CLEAR(sids);
+    }
     for (Subscription **each = sorted; sids != NULL && *each != NULL; each++) {
         if ((*each)->sid == self->inbox_sid) {
             continue;

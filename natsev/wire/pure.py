@@ -562,11 +562,11 @@ class Wire:
         self.msgs_in += 1
         self.bytes_in += len(payload) if headers is None else len(headers) + len(payload)
         subscription = self._subscriptions.get(sid)
-        if subscription is None:  # unsubscribed while it was on its way
-            return
-        if sid == self._inbox_sid:
+        if subscription is not None and sid == self._inbox_sid:
             self._reply(subject, headers, payload)
             return
+        if subscription is None or self.refused is not None:
+            return  # unsubscribed, or closing, while it was on its way
         subscription.delivered += 1
         if subscription.delivered == subscription.max_msgs:
             del self._subscriptions[sid]

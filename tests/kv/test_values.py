@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 
@@ -152,6 +153,34 @@ def test_ttl_where_the_bucket_allows_none(run, kv):
     assert revision is None
     assert isinstance(err, JetStreamError)
     assert err.err_code == 10166
+
+
+@pytest.mark.parametrize('name', ['Nats-Subject', 'nats-subject', 'X', 'KV-Operations'])
+def test_headers_of_the_value_are_not_the_servers(run, kv, name):
+    subject = f'$KV.{kv.bucket}.a'
+    for value in (f'$KV.{kv.bucket}.b', f'{subject}: Nats-Subject: {subject}'):
+        assert run.call(partial(kv.js.js_publish, subject, b'1'), headers={name: value})[1] is None
+        assert run.call(kv.get, 'a') == (b'1', None)
+        entry, err = run.call(kv.entry, 'a')
+        assert (entry['value'], err) == (b'1', None)
+
+
+def test_a_value_that_looks_like_a_status(run, kv):
+    block = b'NATS/1.0 404 Message Not Found\r\nA: b\r\n\r\n'
+    for payload in (b'', b'1'):
+        call = partial(kv.js.js_publish, f'$KV.{kv.bucket}.a', payload)
+        assert run.call(call, headers=block)[1] is None
+        assert run.call(kv.get, 'a') == (payload, None)
+
+
+@pytest.mark.parametrize('known', [False, True])
+def test_a_missing_key(run, js, kv, known):
+    fresh = KV(js=js, bucket=kv.bucket)
+    if known:
+        assert run.call(fresh.status)[1] is None
+    before = js.nats.stats()['msgs_out']
+    assert run.call(fresh.get, 'nothing') == (None, None)
+    assert js.nats.stats()['msgs_out'] - before == (1 if known else 3)
 
 
 def test_no_such_bucket(run, js, unique):

@@ -203,6 +203,32 @@ def test_a_codec_of_the_store_can_be_left_out(run, store, coded):
     assert run.call(store.info, 'a')[0]['size'] == len(DATA)
 
 
+@each_codec
+def test_skip_same_compares_what_was_put(run, coded, codec):
+    store = coded(codec)
+    first = put(run, store, 'a', DATA)
+    assert put(run, store, 'a', DATA, skip_same=True)['seq'] == first['seq']
+    # Another codec, or none, makes other bytes.
+    plain = put(run, store, 'a', DATA, skip_same=True, codec=())
+    assert plain['seq'] > first['seq']
+    again = put(run, store, 'a', DATA, skip_same=True)
+    assert again['seq'] > plain['seq']
+    assert run.call(store.get, 'a')[0] == DATA
+    assert put(run, store, 'a', b'other', skip_same=True)['seq'] > again['seq']
+    assert run.call(store.get, 'a')[0] == b'other'
+
+
+def test_a_commit_of_encoded_objects(run, js, unique):
+    store = ObjectStore(js=js, bucket=unique + 'c', codec='zlib')
+    assert run.call(store.create_bucket, {'atomic': True})[1] is None
+    infos, err = run.call(store.commit, [('a', DATA), ('b', b'b', {'codec': ()})])
+    assert err is None
+    assert infos[0]['size'] < len(DATA)
+    assert run.call(store.get, 'a')[0] == DATA
+    assert run.call(store.get, 'b')[0] == b'b'
+    run.call(store.delete_bucket)
+
+
 def test_keys_are_needed(run, store, coded):
     put(run, coded(CODECS['aes']), 'a', DATA)
     data, err, meta = run.call(store.get, 'a')

@@ -150,3 +150,27 @@ def test_many_names_in_other_spellings(run, store, inside, monkeypatch):
     assert run.call(store.list, on_item=items.append) == (40, None)
     assert sorted(items) == names
     assert run.call(store.list, limit=3, after='n 20')[0] == names[21:24]
+
+
+def test_more_names_than_one_request_brings(run, store, inside):
+    """At the seams between requests no name may be missing."""
+    names = [f'{index:05}' for index in range(5000)]
+    left = len(names)
+
+    def stored(reply: bytes, err: Any, headers: Any) -> None:
+        nonlocal left
+        assert err is None
+        left -= 1
+
+    for name in names:
+        subject = inside.meta_subject(name)
+        inside.js.nats.request(subject, meta(name), stored, headers={'Nats-Rollup': 'sub'})
+    run.until(lambda: not left)
+    assert run.call(store.list) == (names, None)
+    assert run.call(store.list, on_item=lambda name: None) == (len(names), None)
+    assert run.call(store.list, limit=10, after='04000')[0] == names[4001:4011]
+    seen: list[str] = []
+    watch = store.watch(lambda found, err: seen.append(found and found['name']))
+    run.until(lambda: None in seen)
+    watch.stop()
+    assert seen == [*names, None]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from natsev import Headers
+from natsev import DisconnectedError, Headers
 from natsev.wire import YIELD, Ping
 
 A = b'MSG a 1 1\r\nx\r\n'
@@ -31,6 +31,20 @@ def test_messages_go_to_their_subscription(driver):
     assert [payload for _, payload, *_ in one] == [b'x']
     assert [payload for _, payload, *_ in two] == [b'y']  # 002 is not how we wrote it
     assert driver.raised == []
+
+
+def test_nothing_is_delivered_while_it_is_closing(driver):
+    got, answers = driver.collect('a'), []
+    wire = driver.wire
+    wire.request(driver.request(lambda *args: answers.append(args), 3), 'b')
+    [token] = wire.requests
+    wire.refused = DisconnectedError()
+    driver.events(A, b'MSG %b%b 2 1\r\ny\r\n' % (wire.inbox.encode(), token.encode()))
+    assert got == []
+    assert answers == [(b'y', None, None)]
+    wire.refused = None
+    driver.events(A)
+    assert len(got) == 1
 
 
 def test_sids_count_from_1_and_are_not_used_again(driver):
