@@ -189,8 +189,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             options['journal'] = resume if isinstance(resume, Path) else _journal_of(data)
         if skip_same and not can_rewind(source):
             raise TypeError('skip_same needs data that can be read twice')
-        if (skip_same or resume) and self._chain(codec):
-            raise ValueError('skip_same and resume do not go with a codec')
+        if resume and self._chain(codec):
+            raise ValueError('resume does not go with a codec')
         if atomic:
             return self._commit([self._item(name, source, **options)], cb, _the_only, progress)
         return self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)

@@ -33,9 +33,10 @@ from ..errors import (
 from ..headers import Headers
 from ..jetstream.api import parse_reply
 from ..jetstream.types import StoredMessage
-from . import metas, record
+from . import codecs, metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
+from .coded import codec_of, plain
 from .operation import StoreCall
 from .purge import Purge
 from .record import ObjectMeta
@@ -206,7 +207,12 @@ class Put(Transfer):
             return
         meta = meta_of(message, self._bucket.name)
         size = self._source.size
-        if meta is None or not meta['digest'] or size not in (None, meta['size']):
+        if (
+            meta is None
+            or not meta['digest']
+            or size not in (None, meta['size'])
+            or meta['metadata'].get(codecs.CODEC) != codec_of(self._source)
+        ):
             self._differs()
         else:
             self._hash_on(meta, hashlib.sha256())
@@ -217,14 +223,14 @@ class Put(Transfer):
             return  # begins again with the next connection, or when it is resumed
         try:
             for _ in range(_HASHED_PER_TURN):
-                piece = self._source.read(_HASHED)
+                piece = plain(self._source).read(_HASHED)
                 digest.update(piece or b'')
                 if not piece or len(piece) < _HASHED:
                     break
             else:
                 self._nats.call_soon(self._hash_on, meta, digest)
                 return
-            if digest.digest() == record.digest_bytes(meta['digest']):
+            if digest.digest() == codecs.plain_digest(meta):
                 self._end(meta, None)
             elif not self._source.rewind():
                 raise OSError('it cannot be read twice')
