@@ -177,8 +177,8 @@ def sub(
         for subject in subjects:
             session.nats.subscribe(subject, on_message, queue)
         session.call(session.nats.flush, timeout=run.settings.timeout_ms)
-        note(f'listening on {", ".join(subjects)}; Ctrl-C ends')
         try:
+            note(f'listening on {", ".join(subjects)}; Ctrl-C ends')
             session.run(lambda: printer.count == count)
         except KeyboardInterrupt:
             if count is not None:
@@ -274,8 +274,8 @@ def reply(
 
         session.nats.subscribe(subject, on_request, queue)
         session.call(session.nats.flush, timeout=run.settings.timeout_ms)
-        note(f'answering on {subject}; Ctrl-C ends')
         try:
+            note(f'answering on {subject}; Ctrl-C ends')
             session.run(lambda: printer.count == count)
         except KeyboardInterrupt:
             if count is not None:
