@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-FEW, MANY = 2_000, 12_000
+FEW, MANY = 500, 2_500
 _COLLECTED = re.compile(r'Collected *: *(\d+)')
 
 _CLIENT = """

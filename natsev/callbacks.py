@@ -38,10 +38,13 @@ def _range(callback: Callable[..., Any]) -> tuple[int, int]:
     if type(function) is FunctionType and not hasattr(function, '__wrapped__'):
         code = function.__code__
         accepted = code.co_argcount - bound
-        if accepted >= 0 and not (code.co_flags & CO_VARARGS or code.co_kwonlyargcount):
+        if not code.co_kwonlyargcount:
             defaults = function.__defaults__
             required = accepted if defaults is None else max(0, accepted - len(defaults))
-            return required, accepted
+            if code.co_flags & CO_VARARGS:
+                return max(0, required), _UNLIMITED
+            if accepted >= 0:
+                return required, accepted
     if isinstance(callback, partial) and not callback.keywords:
         given = len(callback.args)
         required, accepted = _range(callback.func)

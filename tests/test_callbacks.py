@@ -13,6 +13,9 @@ class Sink:
     def method(self, a, b):
         pass
 
+    def all(*args):
+        pass
+
     @classmethod
     def class_method(cls, a):
         pass
@@ -50,6 +53,8 @@ def two(a, b):
         (lambda a, **options: None, 1),
         (lambda a, *, b=1: None, 1),
         (Sink().method, 2),
+        (Sink().all, 3),
+        (Sink.all, 3),
         (Sink.class_method, 1),
         (Sink.static_method, 3),
         (Sink(), 2),
