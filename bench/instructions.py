@@ -32,7 +32,9 @@ def feed(frames):
         wire.feed(b''.join(frames[at : at + 100]))
         while wire.next_event() is not None: pass
 """
-_JETSTREAM = _CLIENT + 'from natsev import JetStream\njs = JetStream(nats=nats)\ndef got(*_): pass\n'
+_JETSTREAM = (
+    _CLIENT + 'from natsev import JetStream\njs = JetStream(nats=nats)\ndef got(*_): pass\n'
+)
 
 # What is counted: the preparation, and what is done ``N`` times.
 CASES = {
@@ -54,7 +56,7 @@ CASES = {
         _CLIENT + 'def got(*_): pass\n',
         "for _ in range(N): nats.request('bench.echo', payload, got, timeout=5000)",
     ),
-    'reply to a request': (
+    'request and reply, wire only': (
         _WIRE,
         'requests = [Request(got, 3) for _ in range(N)]\n'
         "for request in requests: wire.request(request, 'bench.echo', b'')\n"
@@ -100,9 +102,9 @@ def main() -> None:
     twins = {'python': {'NATSEV_PUREPYTHON': '1'}}
     if wire_implementation == 'compiled':
         twins = {'compiled': {}, **twins}
-    print(f'{"instructions for each":24}' + ''.join(f'{twin:>12}' for twin in twins))
+    print(f'{"instructions for each":32}' + ''.join(f'{twin:>12}' for twin in twins))
     for name, (setup, statement) in CASES.items():
-        print(f'{name:24}', end='', flush=True)
+        print(f'{name:32}', end='', flush=True)
         for environ in twins.values():
             print(f'{count(setup, statement, environ):12,.0f}', end='', flush=True)
         print()
