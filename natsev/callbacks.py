@@ -1,20 +1,20 @@
 """How many arguments does a callback take?
 
 A callback may be declared with fewer positional parameters than a call passes; it then gets the
-leading ones. That is looked up once per call made, cached by code object, so a message costs
-nothing.
+leading ones. That is looked up once per call made, not per message. For functions and methods it
+is in their code object; a cache by code object would cost more than it spares, since every look-up
+hashes the whole code.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from types import CodeType, FunctionType, MethodType
+from functools import partial
+from inspect import CO_VARARGS
+from types import FunctionType, MethodType
 from typing import Any
 
-_by_code: dict[tuple[CodeType, int, bool], tuple[int, int]] = {}
-# Code objects that are made over and over (exec, notebooks) must not grow the cache without end.
-_MOST_CACHED = 4096
 _UNLIMITED = 1 << 16
 
 
@@ -29,23 +29,27 @@ def arity(callback: Callable[..., Any], passed: int) -> int:
         raise TypeError(
             f'callback {callback!r} requires {required} arguments; this call passes {passed}'
         )
-    return min(accepted, passed)
+    return accepted if accepted < passed else passed
 
 
 def _range(callback: Callable[..., Any]) -> tuple[int, int]:
-    bound = isinstance(callback, MethodType)
-    function = callback.__func__ if isinstance(callback, MethodType) else callback
-    if isinstance(function, FunctionType) and not hasattr(function, '__wrapped__'):
-        defaults = len(function.__defaults__ or ())
-        key = (function.__code__, defaults, bound)
-        known = _by_code.get(key)
-        # Required keyword-only parameters depend on the function, not on its code: look each time.
-        if known is None or function.__code__.co_kwonlyargcount:
-            known = _range_of_signature(callback)
-            if len(_by_code) >= _MOST_CACHED:
-                _by_code.clear()
-            _by_code[key] = known
-        return known
+    bound = type(callback) is MethodType
+    function = callback.__func__ if type(callback) is MethodType else callback
+    if type(function) is FunctionType and not hasattr(function, '__wrapped__'):
+        code = function.__code__
+        accepted = code.co_argcount - bound
+        if not code.co_kwonlyargcount:
+            defaults = function.__defaults__
+            required = accepted if defaults is None else max(0, accepted - len(defaults))
+            if code.co_flags & CO_VARARGS:
+                return max(0, required), _UNLIMITED
+            if accepted >= 0:
+                return required, accepted
+    if isinstance(callback, partial) and not callback.keywords:
+        given = len(callback.args)
+        required, accepted = _range(callback.func)
+        if accepted >= given:
+            return max(0, required - given), accepted - given
     return _range_of_signature(callback)
 
 

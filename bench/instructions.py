@@ -1,0 +1,114 @@
+"""Instructions of the processor for each message: figures that noise does not touch.
+
+``python -m bench.instructions`` counts them with callgrind (of valgrind), for both twins of the
+wire: a program does the same thing a few times and many times, and the difference is divided.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+
+FEW, MANY = 500, 2_500
+_COLLECTED = re.compile(r'Collected *: *(\d+)')
+
+_CLIENT = """
+from natsev import Nats
+nats = Nats(reconnect_buffer_size=1 << 30)
+payload = bytes(100)
+"""
+_WIRE = """
+from natsev.wire import Request, Wire
+wire = Wire(lambda: None, print)
+wire.inbox = '_INBOX.abcdefghijklmnopqrstuv.'
+wire.live = True
+def got(*_): pass
+def feed(frames):
+    for at in range(0, len(frames), 100):
+        wire.feed(b''.join(frames[at : at + 100]))
+        while wire.next_event() is not None: pass
+"""
+_JETSTREAM = (
+    _CLIENT + 'from natsev import JetStream\njs = JetStream(nats=nats)\ndef got(*_): pass\n'
+)
+
+# What is counted: the preparation, and what is done ``N`` times.
+CASES = {
+    'publish': (_CLIENT, "for _ in range(N): nats.publish('bench.pub', payload)"),
+    'publish with headers': (
+        _CLIENT,
+        "for _ in range(N): nats.hpublish('bench.pub', {'Name': 'value'}, payload)",
+    ),
+    'dispatch': (
+        _WIRE + "sid = wire.subscribe('bench.>', got, 4)\n",
+        "feed([b'MSG bench.pub %d 100\\r\\n%b\\r\\n' % (sid, bytes(100))] * N)",
+    ),
+    'dispatch with headers': (
+        _WIRE + "sid = wire.subscribe('bench.>', got, 4)\n",
+        "feed([b'HMSG bench.pub %d 25 125\\r\\nNATS/1.0\\r\\nName: value\\r\\n\\r\\n%b\\r\\n'"
+        ' % (sid, bytes(100))] * N)',
+    ),
+    'request': (
+        _CLIENT + 'def got(*_): pass\n',
+        "for _ in range(N): nats.request('bench.echo', payload, got, timeout=5000)",
+    ),
+    'request and reply, wire only': (
+        _WIRE,
+        'requests = [Request(got, 3) for _ in range(N)]\n'
+        "for request in requests: wire.request(request, 'bench.echo', b'')\n"
+        "feed([b'MSG %b%b 1 100\\r\\n%b\\r\\n' % (wire.inbox.encode(), request.token.encode(),"
+        ' bytes(100)) for request in requests])',
+    ),
+    'publish into a stream': (
+        _JETSTREAM,
+        "for _ in range(N): js.js_publish('bench.js', payload, got)",
+    ),
+}
+
+
+def count(setup: str, statement: str, environ: Mapping[str, str]) -> float:
+    """Return the instructions that *statement* needs for each of its ``N``."""
+    # In a function: the names of a module are much slower.
+    body = statement.replace('\n', '\n    ')
+    program = f'{setup}\ndef run(N):\n    {body}\nrun'
+    few, many = (_collected(f'{program}({n})', environ) for n in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def _collected(program: str, environ: Mapping[str, str]) -> int:
+    command = ['valgrind', '--tool=callgrind', '--callgrind-out-file=/dev/null']
+    ended = subprocess.run(
+        [*command, sys.executable, '-c', program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, 'PYTHONHASHSEED': '0', **environ},
+    )
+    found = _COLLECTED.search(ended.stderr)
+    if ended.returncode or found is None:
+        raise SystemExit(ended.stderr)
+    return int(found[1])
+
+
+def main() -> None:
+    if shutil.which('valgrind') is None:
+        raise SystemExit('valgrind is not installed: nothing is counted')
+    from natsev import wire_implementation
+
+    twins = {'python': {'NATSEV_PUREPYTHON': '1'}}
+    if wire_implementation == 'compiled':
+        twins = {'compiled': {}, **twins}
+    print(f'{"instructions for each":32}' + ''.join(f'{twin:>12}' for twin in twins))
+    for name, (setup, statement) in CASES.items():
+        print(f'{name:32}', end='', flush=True)
+        for environ in twins.values():
+            print(f'{count(setup, statement, environ):12,.0f}', end='', flush=True)
+        print()
+
+
+if __name__ == '__main__':
+    main()
