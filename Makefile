@@ -4,7 +4,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-PYTEST_ARGS ?=
+# Two workers: about what two cores do. PYTEST_ARGS= runs one test after the other.
+PYTEST_ARGS ?= -n 2
 SOAK_RUNS ?= 500
 PYTHONS ?= python3.10 python3.11 python3.12 python3.13 python3.14
 

@@ -22,7 +22,7 @@ class Purge(Transfer):
         bucket: where.
         nuid: the chunks' object.
         call: told when it is done; None: nobody waits for it.
-        again: chunks may still arrive: purge a second time, a little later.
+        again: chunks may still arrive: purge again a little later, until there are none.
     """
 
     def __init__(
@@ -31,14 +31,15 @@ class Purge(Transfer):
         super().__init__(bucket, call or bucket.nats.call(None))
         self._nuid = nuid
         self._again = again
+        self._first = True
         self._idles = 0
 
     def _go_on(self) -> None:
         self._bucket.purge(self, self._nuid, self._purged)
 
-    def _purged(self, _reply: Any) -> None:
-        if self._again:
-            self._again = False
+    def _purged(self, reply: Any) -> None:
+        first, self._first = self._first, False
+        if self._again and (first or reply.get('purged')):
             self._wait(_STRAGGLERS, self._go_on)
         else:
             self._end(None, None)
