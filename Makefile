@@ -51,7 +51,7 @@ test-pyev-on: $(VENV)/.pyev
 	NATSEV_LOOP=pyev $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 sanitize: $(INSTALLED)  ## the wire's tests on a debug build under ASan and UBSan
-	PYTHON=$(BIN)/python tests/wire/sanitize.sh $(PYTEST_ARGS)
+	PYTHON=$(BIN)/python tests/wire/sanitize.sh
 
 lint: $(INSTALLED)  ## ruff: faults and format
 	$(BIN)/ruff check .
@@ -71,7 +71,7 @@ soak: $(INSTALLED)  ## random operations on a network that misbehaves, for SOAK_
 
 cover: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests with their coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
