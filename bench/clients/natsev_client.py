@@ -17,7 +17,7 @@ from .measure import CHUNK, WARM_UP, Meter, arguments, payload, report, turns, w
 
 # Messages between two flushes, and flushes outstanding: enough that the server never waits.
 BATCH = 1000
-BATCHES = 4
+BATCHES = 16
 
 Done = Callable[[int], None]
 
