@@ -384,9 +384,21 @@ class Nats(Settings):
         Returns:
             A handle with ``cancel()``.
         """
+        return self.ask(subject, payload, cb, arity(cb, 3), timeout, headers)
+
+    def ask(
+        self,
+        subject: str,
+        payload: Payload,
+        cb: AnyCallback,
+        nargs: int,
+        timeout: float | None = None,
+        headers: HeadersOut | None = None,
+    ) -> Handle:
+        """Request, as ``request`` does, for a *cb* that is known to take *nargs* arguments."""
         if timeout is not None:
             _check_timeout(timeout)
-        request = PendingRequest(self, subject, cb, arity(cb, 3))
+        request = PendingRequest(self, subject, cb, nargs)
         try:
             if self._options.old_request_style:
                 return OldRequest(self, self._wire, subject, payload, cb, timeout, headers)

@@ -263,8 +263,8 @@ class Publication:
         """Publish it. Raises what is wrong with it."""
         nats = self._nats
         self._deadline = monotonic() + self._timeout / 1000
-        self._outstanding = nats.request(
-            self._subject, self._payload, self._replied, self._timeout, self._headers
+        self._outstanding = nats.ask(
+            self._subject, self._payload, self._replied, 3, self._timeout, self._headers
         )
 
     def go_on(self, payload: bytes | None, err: NatsError | None, headers: Any) -> None:
@@ -306,8 +306,8 @@ class Publication:
         nats = self._nats
         left = max(1.0, (self._deadline - monotonic()) * 1000)
         try:
-            self._outstanding = nats.request(
-                self._subject, self._payload, self._replied, left, self._headers
+            self._outstanding = nats.ask(
+                self._subject, self._payload, self._replied, 3, left, self._headers
             )
         except NatsError as err:  # for instance larger than a server reached meanwhile takes
             self._then(None, err)
