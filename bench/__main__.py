@@ -26,7 +26,7 @@ def _arguments() -> argparse.Namespace:
     add('--scenario', action='append', choices=SCENARIOS, help='only this one; may be repeated')
     add('--client', action='append', choices=CLIENTS, help='only this one; may be repeated')
     add('--rounds', type=int, help='default: 5, with --quick 2')
-    add('--seconds', type=float, help='how long each program is measured; default: 1, quick 0.4')
+    add('--seconds', type=float, help='how long each program is measured; default: 1, quick 0.3')
     add('--server', help='a nats-server program, or a version that make has in .cache/servers')
     add('--json', type=Path, metavar='FILE', help='where the results go; default: bench/results/')
     add('--show', type=Path, metavar='FILE', help='measure nothing, show what FILE holds')
@@ -62,7 +62,7 @@ def _measure(args: argparse.Namespace) -> dict[str, object]:
             [SCENARIOS[name] for name in names],
             clients,
             rounds=args.rounds or (2 if args.quick else 5),
-            seconds=args.seconds or (0.4 if args.quick else 1.0),
+            seconds=args.seconds or (0.3 if args.quick else 1.0),
             quick=args.quick,
             progress=_progress,
             done=_print,

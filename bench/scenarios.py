@@ -58,7 +58,6 @@ SCENARIOS = [
         'msg/s',
         'the same with ten subscriptions that each get every message; deliveries are counted',
         params={'size': 100, 'subscriptions': 10},
-        quick={},
     ),
     Scenario(
         'reqrep-1',
@@ -105,7 +104,6 @@ SCENARIOS = [
         'put values of 100 B under 1,000 keys, 64 at once',
         'kv',
         params={'size': 100, 'outstanding': 64, 'keys': 1000},
-        quick={},
     ),
     Scenario(
         'kv-get',
@@ -121,7 +119,7 @@ SCENARIOS = [
         'put 256 MiB from memory in chunks of 128 KiB',
         'bucket',
         params={'bytes': 256 * MIB},
-        quick={'bytes': 64 * MIB},
+        quick={'bytes': 16 * MIB},
     ),
     Scenario(
         'object-get',
@@ -129,7 +127,7 @@ SCENARIOS = [
         'get 256 MiB into memory; the digest is checked',
         'big_object',
         params={'bytes': 256 * MIB},
-        quick={'bytes': 64 * MIB},
+        quick={'bytes': 16 * MIB},
     ),
     Scenario(
         'small-put-1',
