@@ -75,7 +75,7 @@ cover: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests with their coverage
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-bench: $(INSTALLED)  ## compare with other clients, on one server in one run
+bench: $(INSTALLED) $(NODE)  ## compare with other clients, on one server in one run
 	$(BIN)/python -m bench
 
 bench-quick: $(INSTALLED) $(SERVERS) $(NODE)  ## the same in a minute or so
