@@ -67,7 +67,7 @@ MAY_IMPORT = {
     'server': 'errors',
 }
 MAY_IMPORT['__init__'] = ' '.join(MAY_IMPORT)
-MAY_IMPORT['cli'] = LEAVES + ' __init__ ev server'
+MAY_IMPORT['cli'] = LEAVES + ' __init__ ev objectstore server'
 MAY_IMPORT['__main__'] = 'cli'
 # Only where its package is installed.
 OPTIONAL = {'natsev.ev._pyev': 'pyev'}

@@ -9,19 +9,22 @@ from typing import Any
 import click
 
 from .. import NatsError
+from ..nuid import next_nuid
 from .command import Group, Run, with_run
 from .output import Column, note
-from .progress import bar
+from .progress import Progress, bar
 from .session import Session
+from .stores import opened
 from .values import show_size, size
 
 # Messages published between two looks at the answers and at the bar.
 _BATCH = 500
+_Row = dict[str, Any]
 
 
 @click.command(cls=Group)
 def bench() -> None:
-    """Measure how many messages a second there can be."""
+    """Measure how many messages, or bytes of objects, a second there can be."""
 
 
 def _options(msgs: int) -> Callable[[Any], Any]:
@@ -118,6 +121,44 @@ def js(run: Run, subject: str, msgs: int, length: int, pending: int) -> None:
     _window(run, 'stored', msgs, length, pending, send)
 
 
+@bench.command(name='object')
+@click.option('--size', 'length', type=size, default='64MiB', show_default=True, help='Of one.')
+@click.option('--count', type=click.IntRange(1), default=4, show_default=True, help='How many.')
+@click.option('--chunk-size', type=size, help='Default: 128KiB.')
+@click.option('--storage', type=click.Choice(['file', 'memory']), default='file', show_default=True)
+@with_run
+def object_(run: Run, length: int, count: int, chunk_size: int | None, storage: str) -> None:
+    """Put objects into a bucket made for it, get them back, delete the bucket.
+
+    Without a server named a private one is used, as with 'natsev object'.
+    """
+    data = bytes(length)
+    rows = []
+
+    def measure(what: str, session: Session, step: Callable[..., Any]) -> None:
+        started = perf_counter()
+        for number in range(1, count + 1):
+            with bar(f'{what} {number} of {count}', of_bytes=True) as progress:
+                session.call(step, str(number), progress)
+        rows.append(_row(what, count, length, perf_counter() - started, 'objects'))
+
+    with opened(run, f'bench-{next_nuid()}') as (session, store):
+
+        def put(name: str, progress: Progress, told: Callable[..., Any]) -> Any:
+            return store.put(name, data, told, chunk_size=chunk_size, progress=progress)
+
+        def get(name: str, progress: Progress, told: Callable[..., Any]) -> Any:
+            return store.get_stream(name, lambda chunk: None, told, progress=progress)
+
+        session.call(store.create_bucket, {'storage': storage})
+        try:
+            measure('stored', session, put)
+            measure('fetched', session, get)
+        finally:
+            session.call(store.delete_bucket)
+    _table(run, 'Objects', rows)
+
+
 def _window(
     run: Run, what: str, msgs: int, length: int, pending: int, send: Callable[..., None]
 ) -> None:
@@ -152,23 +193,32 @@ def _window(
 
 
 def _report(run: Run, what: str, msgs: int, length: int, seconds: float) -> None:
-    row = {
+    _table(run, 'Messages', [_row(what, msgs, length, seconds)])
+
+
+def _row(what: str, count: int, length: int, seconds: float, noun: str = 'messages') -> _Row:
+    rate = count / seconds
+    return {
         'what': what,
-        'messages': msgs,
+        noun: count,
         'size': length,
         'seconds': round(seconds, 6),
-        'messages_per_second': round(msgs / seconds),
-        'bytes_per_second': round(msgs * length / seconds),
+        f'{noun}_per_second': round(rate) if rate >= 100 else round(rate, 2),
+        'bytes_per_second': round(count * length / seconds),
     }
+
+
+def _table(run: Run, title: str, rows: list[_Row]) -> None:
+    noun = title.lower()
     columns = [
         Column('', lambda row: row['what']),
-        Column('Messages', lambda row: row['messages'], '{:,}'.format, right=True),
+        Column(title, lambda row: row[noun], '{:,}'.format, right=True),
         Column('Size', lambda row: row['size'], show_size, right=True),
         Column('Time', lambda row: row['seconds'], '{:.2f} s'.format, right=True),
-        Column('Rate', lambda row: row['messages_per_second'], '{:,}/s'.format, right=True),
+        Column('Rate', lambda row: row[f'{noun}_per_second'], '{:,}/s'.format, right=True),
         Column('Throughput', lambda row: row['bytes_per_second'], _per_second, right=True),
     ]
-    run.out.table(columns, [row])
+    run.out.table(columns, rows)
 
 
 def _per_second(count: float) -> str:

@@ -41,6 +41,7 @@ _KINDS: list[tuple[type[BaseException], int, str]] = [
     (errors.StreamNotFoundError, NOT_FOUND, 'see the streams: natsev stream ls'),
     (errors.ConsumerNotFoundError, NOT_FOUND, 'see the consumers: natsev consumer ls STREAM'),
     (errors.MessageNotFoundError, NOT_FOUND, ''),
+    (errors.LinkError, NOT_FOUND, ''),
     (errors.BucketExistsError, CONFLICT, 'it is there, with other options'),
     (errors.StreamExistsError, CONFLICT, 'change it with edit, or take another name'),
     (errors.ConsumerExistsError, CONFLICT, 'take another name'),

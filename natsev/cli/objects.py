@@ -6,28 +6,26 @@ Without a server named these run on one of their own, whose store is the user's:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import click
 
-from .. import NatsError, ObjectStore, ObjectStoreError
-from . import local
+from .. import NatsError, ObjectStore
+from . import upkeep
 from .command import Group, Run, with_run
-from .failures import NotFound, report
+from .failures import report
 from .messages import header_map
 from .output import Column, note, show_time
 from .piped import put_piped
 from .progress import bar
-from .session import Session
+from .stores import absent, label, opened, store_session, to_stdout
 from .streams import confirm
 from .values import duration, header, metadata, show_duration, show_size, size
 
 _FILE = click.Path(path_type=Path)
-_LONGEST_LABEL = 32
 
 _BUCKETS = [
     Column('Bucket', lambda status: status['bucket']),
@@ -44,23 +42,6 @@ _OBJECTS = [
 ]
 
 
-@contextmanager
-def store_session(run: Run) -> Iterator[Session]:
-    """Connect to the server named, or to the user's own."""
-    with ExitStack() as stack:
-        options: dict[str, Any] = {}
-        if not run.settings.server:
-            options['servers'] = [stack.enter_context(local.server_url())]
-        yield stack.enter_context(run.session(**options))
-
-
-@contextmanager
-def opened(run: Run, bucket: str) -> Iterator[tuple[Session, ObjectStore]]:
-    """Do the same, and take a bucket."""
-    with store_session(run) as session:
-        yield session, ObjectStore(js=session.js, bucket=bucket)
-
-
 @click.command(name='object', cls=Group)
 def object_() -> None:
     """Put files into buckets, and get them back.
@@ -68,6 +49,10 @@ def object_() -> None:
     Without a server named (--server, NATS_URL, a context) a private one is used, whose store is in
     your data directory.
     """
+
+
+for _command in upkeep.commands:
+    object_.add_command(_command)
 
 
 @object_.command()
@@ -80,6 +65,7 @@ def object_() -> None:
 @click.option('--compress', 'compression', is_flag=True, default=None, help='In the file store.')
 @click.option('--cluster', help='Which cluster holds it.')
 @click.option('--tag', 'tags', multiple=True, help='Which servers hold it.')
+@click.option('--object-ttl', is_flag=True, default=None, help='Objects may have a ttl.')
 @click.option('--metadata', type=metadata, multiple=True, help='name=value')
 @with_run
 def add(run: Run, bucket: str, cluster: str | None, tags: tuple[str, ...], **given: Any) -> None:
@@ -105,6 +91,10 @@ def add(run: Run, bucket: str, cluster: str | None, tags: tuple[str, ...], **giv
 @click.option('--chunk-size', type=size, help='Default: 128KiB.')
 @click.option('--if-absent', is_flag=True, help='Not when there is one of that name.')
 @click.option('--expected-seq', type=int, help='Only in place of the one with this sequence.')
+@click.option('--ttl', type=duration, help='How long it is kept, in a bucket with --object-ttl.')
+@click.option('--keep-versions', type=click.IntRange(0), help='Keep so many earlier ones.')
+@click.option('--codec', type=click.Choice(['zlib', 'zstd']), help='Compress it.')
+@click.option('--resume', is_flag=True, help='Go on with a put of it that broke off.')
 @click.option('--no-progress', is_flag=True, help='Draw no bar.')
 @with_run
 def put(
@@ -115,6 +105,8 @@ def put(
     description: str | None,
     headers: Any,
     metadata: Any,
+    ttl: int | None,
+    resume: bool,
     no_progress: bool,
     **options: Any,
 ) -> None:
@@ -126,6 +118,8 @@ def put(
         raise click.UsageError('--name is for one file')
     if name is None and Path('-') in files:
         raise click.UsageError("'-' needs a --name")
+    if resume and Path('-') in files:
+        raise click.UsageError('--resume needs a file, not standard input')
     for file in files:
         if file.is_dir():
             raise click.UsageError(f'{file} is a directory')
@@ -133,17 +127,23 @@ def put(
         description=description,
         headers=header_map(headers) or None,
         metadata=dict(metadata) or None,
+        ttl=None if ttl is None else ttl // 1_000_000,
     )
     stored = []
     with opened(run, bucket) as (session, store):
         for file in files:
-            with bar(_label(name or file.name), of_bytes=True, shown=not no_progress) as progress:
+            with bar(label(name or file.name), of_bytes=True, shown=not no_progress) as progress:
                 started = perf_counter()
                 if file == Path('-'):
                     info = session.call(put_piped, store, name, progress=progress, **options)
                 else:
                     info = session.call(
-                        store.put, name or file.name, file, progress=progress, **options
+                        store.put,
+                        name or file.name,
+                        file,
+                        progress=progress,
+                        resume=resume,
+                        **options,
                     )
                 seconds = perf_counter() - started
             stored.append(info)
@@ -158,10 +158,20 @@ def put(
 @click.argument('name')
 @click.option('-O', '--output', type=_FILE, help="Where to; '-' is standard output.")
 @click.option('-f', '--force', is_flag=True, help='Replace a file that is there.')
+@click.option('--offset', type=size, default=0, help='Where to begin, in bytes.')
+@click.option('--length', type=size, help='At most so many bytes.')
+@click.option('--version', type=click.IntRange(1), help='An earlier one; see versions.')
+@click.option('--resume', is_flag=True, help='Go on with a get of it that broke off.')
 @click.option('--no-progress', is_flag=True, help='Draw no bar.')
 @with_run
 def get(
-    run: Run, bucket: str, name: str, output: Path | None, force: bool, no_progress: bool
+    run: Run,
+    bucket: str,
+    name: str,
+    output: Path | None,
+    force: bool,
+    no_progress: bool,
+    **options: Any,
 ) -> None:
     """Fetch the object NAME into a file of that name here, or --output.
 
@@ -170,28 +180,27 @@ def get(
     """
     path = output if output is not None else Path(Path(name).name or 'object')
     piped = path == Path('-')
+    if piped and options['resume']:
+        raise click.UsageError('--resume needs a file, not standard output')
     if not piped and path.is_dir():
         path = path / Path(name).name
     if not piped and path.exists() and not force:
         raise click.UsageError(f'{path} is there already; --force replaces it')
     with (
         opened(run, bucket) as (session, store),
-        bar(_label(name), of_bytes=True, shown=not no_progress) as progress,
+        bar(label(name), of_bytes=True, shown=not no_progress) as progress,
+        to_stdout(),
     ):
         started = perf_counter()
         into = sys.stdout.buffer if piped else path
-        try:
-            size, _, meta = session.results(store.get, name, into=into, progress=progress)
-        except ObjectStoreError as err:
-            if isinstance(err.__cause__, BrokenPipeError):
-                raise err.__cause__ from None
-            raise
+        got, _, meta = session.results(store.get, name, into=into, progress=progress, **options)
         seconds = perf_counter() - started
-    if size is None:
-        raise _absent(bucket, name)
+    if got is None:
+        raise absent(bucket, name)
     if not piped:
-        text = f'got {_summary(run, meta, seconds)} into {path}'
-        run.out.done(text, {**meta, 'path': str(path)})
+        part = got != meta['size']
+        text = _amount(run, name, got, seconds) if part else _summary(run, meta, seconds)
+        run.out.done(f'got {text} into {path}', {**meta, 'path': str(path), 'got': got})
 
 
 @object_.command()
@@ -230,7 +239,7 @@ def info(run: Run, bucket: str, name: str | None, deleted: bool) -> None:
             return
         meta = session.call(store.info, name, deleted=deleted)
     if meta is None:
-        raise _absent(bucket, name)
+        raise absent(bucket, name)
     options = meta['options'] or {}
     facts = {
         'Description': meta['description'],
@@ -292,7 +301,7 @@ def _delete(run: Run, bucket: str, names: tuple[str, ...]) -> int | None:
                 if not run.out.json:
                     click.echo(f'deleted {name}')
             else:
-                code = report(_absent(bucket, name), run.out.json)
+                code = report(absent(bucket, name), run.out.json)
     if run.out.json:
         run.out.data({'deleted': deleted})
     return code
@@ -372,17 +381,12 @@ def _show_status(run: Run, state: Mapping[str, Any]) -> None:
     run.out.record(f'Bucket {state["bucket"]}', facts, state)
 
 
-def _absent(bucket: str, name: str) -> NotFound:
-    return NotFound(f'there is no object {name!r} in the bucket {bucket!r}')
-
-
-def _label(name: str) -> str:
-    return name if len(name) <= _LONGEST_LABEL else f'{name[: _LONGEST_LABEL - 1]}…'
-
-
 def _summary(run: Run, meta: Mapping[str, Any], seconds: float) -> str:
     chunks = f'{meta["chunks"]} chunk{"" if meta["chunks"] == 1 else "s"}'
+    return _amount(run, meta['name'], meta['size'], seconds, f' in {chunks}')
+
+
+def _amount(run: Run, name: str, count: int, seconds: float, where: str = '') -> str:
     if not run.out.terminal:
-        return f'{meta["name"]}: {meta["size"]} bytes in {chunks}'
-    rate = show_size(meta['size'] / seconds)
-    return f'{meta["name"]}: {show_size(meta["size"])} in {chunks}, {rate}/s'
+        return f'{name}: {count} bytes{where}'
+    return f'{name}: {show_size(count)}{where}, {show_size(count / seconds)}/s'

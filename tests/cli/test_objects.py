@@ -120,6 +120,44 @@ def test_if_absent_that_loses(cli, bucket, file):
     cli('object', 'put', bucket, file, '--if-absent', code=6)
 
 
+def test_a_part(cli, bucket):
+    cli('object', 'put', bucket, '-', '--name', 'x', input=b'0123456789')
+    part = ['object', 'get', bucket, 'x', '--offset', '3', '--length', '4']
+    assert cli(*part, '-O', '-') == '3456'
+    assert cli(*part) == 'got x: 4 bytes into x\n'
+
+
+def test_codec(cli, bucket, file):
+    file.write_bytes(bytes(300_000))
+    meta = cli.json('object', 'put', bucket, file, '--codec', 'zlib')
+    assert meta['size'] < 3000
+    assert cli.run('object', 'get', bucket, file.name, '-O', '-').stdout == file.read_bytes()
+
+
+def test_ttl(cli, bucket, unique, file):
+    assert 'object_ttl' in cli('object', 'put', bucket, file, '--ttl', '1h', code=1)
+    cli('object', 'add', f'{unique}-ttl', '--object-ttl')
+    cli('object', 'put', f'{unique}-ttl', file, '--ttl', '1h')
+    cli('object', 'del', f'{unique}-ttl', '--force')
+
+
+def test_resume(cli, bucket, file):
+    """What resuming does after an interruption is tested with the store."""
+    cli('object', 'put', bucket, file, '--resume')
+    cli('object', 'get', bucket, file.name, '-O', 'copy', '--resume')
+    assert (cli.directory / 'copy').read_bytes() == file.read_bytes()
+    assert 'not standard output' in cli(
+        'object', 'get', bucket, file.name, '-O', '-', '--resume', code=2
+    )
+
+
+def test_bench(cli):
+    stored, fetched = cli.json('bench', 'object', '--size', '1MiB', '--count', '2')
+    assert (stored['what'], fetched['what']) == ('stored', 'fetched')
+    assert stored['objects'] == 2
+    assert fetched['bytes_per_second'] > 0
+
+
 def test_seal(cli, bucket, file):
     cli('object', 'seal', bucket, '--force')
     assert cli.json('object', 'status', bucket)['sealed'] == 1

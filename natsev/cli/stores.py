@@ -1,0 +1,53 @@
+"""What the commands about object stores have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from .. import ObjectStore, ObjectStoreError
+from . import local
+from .command import Run
+from .failures import NotFound
+from .session import Session
+
+_LONGEST_LABEL = 32
+
+
+@contextmanager
+def store_session(run: Run) -> Iterator[Session]:
+    """Connect to the server named, or to the user's own."""
+    with ExitStack() as stack:
+        options: dict[str, Any] = {}
+        if not run.settings.server:
+            options['servers'] = [stack.enter_context(local.server_url())]
+        yield stack.enter_context(run.session(**options))
+
+
+@contextmanager
+def opened(run: Run, bucket: str) -> Iterator[tuple[Session, ObjectStore]]:
+    """Do the same, and take a bucket."""
+    with store_session(run) as session:
+        yield session, ObjectStore(js=session.js, bucket=bucket)
+
+
+@contextmanager
+def to_stdout() -> Iterator[None]:
+    """Have a reader of our output that went away end the command as such."""
+    try:
+        yield
+    except ObjectStoreError as err:
+        if isinstance(err.__cause__, BrokenPipeError):
+            raise err.__cause__ from None
+        raise
+
+
+def absent(bucket: str, name: str) -> NotFound:
+    """Return the error that says that there is no such object."""
+    return NotFound(f'there is no object {name!r} in the bucket {bucket!r}')
+
+
+def label(name: str) -> str:
+    """Return *name*, short enough to stand beside a bar."""
+    return name if len(name) <= _LONGEST_LABEL else f'{name[: _LONGEST_LABEL - 1]}…'

@@ -1,0 +1,272 @@
+"""``natsev object``: links and versions, tidying up, archives, and directories."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..objectstore.archive import Archive
+from .command import Command, Run, with_run
+from .failures import CONFLICT, DAMAGED, FAILED, NotFound
+from .output import Column, note, show_time
+from .progress import Progress, bar
+from .stores import label, opened, to_stdout
+from .values import duration, show_size
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+_STDOUT = Path('-')
+
+_VERSIONS = [
+    Column('Version', lambda meta: meta['seq'], right=True),
+    Column('Size', lambda meta: meta['size'], show_size, right=True),
+    Column('Stored', lambda meta: meta['mtime'], show_time),
+    Column('Description', lambda meta: meta['description']),
+]
+
+_prefix = click.option('--prefix', help='Only names that begin so.')
+_dry_run = click.option('--dry-run', is_flag=True, help='Say what would be done, do nothing.')
+_no_progress = click.option('--no-progress', is_flag=True, help='Draw no bar.')
+
+
+@click.command(cls=Command)
+@click.argument('bucket')
+@click.argument('name')
+@click.argument('target')
+@click.option('--bucket', 'target_bucket', help='Where TARGET is; default: BUCKET.')
+@with_run
+def link(run: Run, bucket: str, name: str, target: str, target_bucket: str | None) -> None:
+    """Make NAME in BUCKET lead to the object TARGET."""
+    with opened(run, bucket) as (session, store):
+        meta = session.call(store.link, name, target, bucket=target_bucket)
+    run.out.done(f'linked {name} to {target} in {target_bucket or bucket}', meta)
+
+
+@click.command(cls=Command)
+@click.argument('bucket')
+@click.argument('name')
+@with_run
+def versions(run: Run, bucket: str, name: str) -> None:
+    """List earlier versions of the object NAME, the newest first.
+
+    They are kept where it was put with --keep-versions. 'get --version' fetches one, 'restore'
+    makes it the present one.
+    """
+    with opened(run, bucket) as (session, store):
+        found = session.call(store.versions, name)
+    run.out.table(_VERSIONS, found)
+
+
+@click.command(cls=Command)
+@click.argument('bucket')
+@click.argument('name')
+@click.argument('version', type=click.IntRange(1))
+@with_run
+def restore(run: Run, bucket: str, name: str, version: int) -> None:
+    """Make VERSION of the object NAME the present one; that becomes an earlier one."""
+    with opened(run, bucket) as (session, store):
+        meta = session.call(store.restore, name, version)
+    if meta is None:
+        raise NotFound(f'there is no version {version} of {name!r} in the bucket {bucket!r}')
+    run.out.done(f'restored {name}: {meta["size"]} bytes', meta)
+
+
+@click.command(cls=Command)
+@click.argument('bucket')
+@click.option('--older-than', type=duration, default='1h', show_default=True,
+              help='Leave alone what is younger: it may be on its way.')  # fmt: skip
+@_dry_run
+@with_run
+def sweep(run: Run, bucket: str, older_than: int, dry_run: bool) -> int | None:
+    """Look through BUCKET for what interrupted or faulty clients left, and tidy up.
+
+    The exit code is 7 when there are objects that lack chunks, which nothing can repair.
+    """
+    age = timedelta(microseconds=older_than / 1000)
+    with opened(run, bucket) as (session, store):
+        report = session.call(store.sweep, older_than=age, dry_run=dry_run)
+    _say(run, (
+        *(f'{each["name"]}: {each["found"]} of {each["chunks"]} chunks are there'
+          for each in report['short']),
+        *(f'{each["name"]}: metadata is {each["problem"]}, {_repaired(each, dry_run)}'
+          for each in report['broken']),
+        *(f'{each["name"]}: metadata in {len(each["subjects"])} places'
+          for each in report['duplicates']),
+    ))  # fmt: skip
+    found = sum(each['chunks'] for each in report['orphans'])
+    chunks = f'{found} stray chunks found' if dry_run else f'{report["purged"]} chunks purged'
+    run.out.done(f'swept {bucket}: {_count(report["objects"], "object")}, {chunks}', report)
+    return DAMAGED if report['short'] else None
+
+
+def _repaired(broken: Mapping[str, Any], dry_run: bool) -> str:
+    if broken['repaired']:
+        return 'repaired'
+    return 'not repaired in a dry run' if dry_run else 'cannot be repaired'
+
+
+@click.command(cls=Command)
+@click.argument('direction', type=click.Choice(['to', 'from']))
+@click.argument('bucket')
+@click.argument('directory', type=_DIRECTORY)
+@_prefix
+@click.option('--delete', is_flag=True, help='Delete what is not on the other side.')
+@_dry_run
+@_no_progress
+@with_run
+def sync(
+    run: Run,
+    direction: str,
+    bucket: str,
+    directory: Path,
+    prefix: str | None,
+    delete: bool,
+    dry_run: bool,
+    no_progress: bool,
+) -> int | None:
+    """Make BUCKET like DIRECTORY (to), or DIRECTORY like BUCKET (from).
+
+    Only what has other bytes is transferred. With --dry-run, a line says for each name what would
+    become of it.
+    """
+    with opened(run, bucket) as (session, store), _bar(directory.name, no_progress) as progress:
+        report = session.call(
+            store.sync_to_bucket if direction == 'to' else store.sync_from_bucket,
+            directory,
+            prefix=prefix,
+            delete=delete,
+            dry_run=dry_run,
+            progress=_of_bytes(progress),
+        )
+    _say(run, (
+        *(f'{each["name"]}: skipped: {each["reason"]}' for each in report['skipped']),
+        *(f'{each["name"]}: {each["error"]}' for each in report['failed']),
+    ))  # fmt: skip
+    if dry_run and not run.out.json:
+        for what, names in (('copy', report['transferred']), ('delete', report['deleted'])):
+            for name in names:
+                run.out.fields(what, name)
+    else:
+        run.out.done(
+            f'synced {direction} {bucket}: {_count(len(report["transferred"]), "file")} copied,'
+            f' {report["unchanged"]} unchanged, {len(report["deleted"])} deleted',
+            report,
+        )
+    return FAILED if report['failed'] else None
+
+
+@click.command(cls=Command)
+@click.argument('bucket')
+@click.argument('file', type=_FILE)
+@_prefix
+@click.option('-f', '--force', is_flag=True, help='Replace a file that is there.')
+@click.option('--resume', is_flag=True, help='Go on with an export that broke off.')
+@_no_progress
+@with_run
+def export(
+    run: Run,
+    bucket: str,
+    file: Path,
+    prefix: str | None,
+    force: bool,
+    resume: bool,
+    no_progress: bool,
+) -> int | None:
+    """Write the objects of BUCKET to the archive FILE; '-' is standard output."""
+    piped = file == _STDOUT
+    if not piped and file.exists() and not force:
+        raise click.UsageError(f'{file} is there already; --force replaces it')
+    with (
+        opened(run, bucket) as (session, store),
+        _bar(bucket, no_progress) as progress,
+        to_stdout(),
+    ):
+        report = session.call(
+            store.export_bucket,
+            sys.stdout.buffer if piped else file,
+            prefix=prefix,
+            resume=resume,
+            progress=_of_bytes(progress),
+        )
+    _say(run, (f'{each["name"]}: {each["error"]}' for each in report['failed']))
+    if not piped:
+        run.out.done(f'exported {bucket}: {_amount(run, report)} into {file}', report)
+    return FAILED if report['failed'] else None
+
+
+@click.command(name='import', cls=Command)
+@click.argument('file', type=_EXISTING)
+@click.argument('bucket', required=False)
+@click.option('--overwrite', is_flag=True, help='Replace objects that have other bytes.')
+@click.option('--keep-revisions', is_flag=True, help='Note in metadata which they had.')
+@_dry_run
+@_no_progress
+@with_run
+def import_(
+    run: Run,
+    file: Path,
+    bucket: str | None,
+    overwrite: bool,
+    keep_revisions: bool,
+    dry_run: bool,
+    no_progress: bool,
+) -> int | None:
+    """Store the objects of the archive FILE in BUCKET, or one named as that they come from.
+
+    The archive is verified first. The exit code is 6 when there are objects with other bytes, which
+    stay as they are without --overwrite.
+    """
+    bucket = bucket or _bucket_of(file)
+    with opened(run, bucket) as (session, store), _bar(file.name, no_progress) as progress:
+        report = session.call(
+            store.import_bucket,
+            file,
+            overwrite=overwrite,
+            revisions='keep' if keep_revisions else 'renew',
+            dry_run=dry_run,
+            progress=_of_bytes(progress),
+        )
+    _say(run, (f'{name}: is there with other bytes' for name in report['conflicts']))
+    done = 'would import' if dry_run else 'imported'
+    text = f'{done} {_amount(run, report)} into {bucket}, {report["unchanged"]} unchanged'
+    run.out.done(text, report)
+    return CONFLICT if report['conflicts'] else None
+
+
+def _bucket_of(file: Path) -> str:
+    with file.open('rb') as archive:
+        return str(Archive(archive).open()['bucket'])
+
+
+def _bar(name: str, hidden: bool) -> Any:
+    return bar(label(name), of_bytes=True, shown=not hidden)
+
+
+def _of_bytes(progress: Progress) -> Any:
+    """Return what shows the bytes done, of which nobody knows how many there will be."""
+    return lambda count, size: progress(size, None)
+
+
+def _say(run: Run, lines: Iterable[str]) -> None:
+    """Say on stderr what needs attention; with JSON the report says it."""
+    if not run.out.json:
+        for line in lines:
+            note(' '.join(line.split()))
+
+
+def _amount(run: Run, report: Mapping[str, Any]) -> str:
+    size = show_size(report['bytes']) if run.out.terminal else f'{report["bytes"]} bytes'
+    return f'{_count(report["objects"], "object")} of {size}'
+
+
+def _count(number: int, noun: str) -> str:
+    return f'{number} {noun}{"" if number == 1 else "s"}'
+
+
+commands = [link, versions, restore, sweep, sync, export, import_]
