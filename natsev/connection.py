@@ -32,6 +32,7 @@ from .opening import Opening, parse_info_json
 from .options import Options
 from .streams import Plain, Stream
 from .tls import reason
+from .tracing import traced
 from .transport import Transport
 from .wire import YIELD, Err, Info, Ok, Ping, Pong, Wire
 
@@ -124,7 +125,12 @@ class Connection:
         self._secured = self._opening.secured
         self._opening = None
         self._transport = Transport(
-            self._port, stream, self._wire, self._process, self._hung_up, self._options.priority
+            self._port,
+            traced(stream, rest),
+            self._wire,
+            self._process,
+            self._hung_up,
+            self._options.priority,
         )
         self._informed(info)
         if not self._closed:

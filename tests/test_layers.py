@@ -41,9 +41,11 @@ MAY_IMPORT = {
     'pool': 'address',
     'dialer': 'address jobs loop native resolver',
     'opening': 'address errors jobs loop options streams tls websocket',
+    'tracing': 'streams',
     'transport': 'loop streams',
     'auth': 'address credentials errors options',
-    'connection': LEAVES + ' address auth dialer loop opening options streams tls transport wire',
+    'connection': LEAVES + ' address auth dialer loop opening options streams tls tracing'
+    + ' transport wire',
     # the client
     'calls': 'callbacks errors loop',
     'timeouts': 'loop',

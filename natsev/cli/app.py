@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -72,10 +71,8 @@ class App(Group):
 
 @click.command(cls=App, epilog=_EPILOG, context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(__version__, message='natsev %(version)s')
-@click.pass_context
-def app(ctx: click.Context) -> None:
+def app() -> None:
     """Talk to a NATS server: messages, streams, and files in object stores."""
-    _log_to_stderr(bool(ctx.ensure_object(Settings).given.get('trace')))
 
 
 app.params = [*root_options(), *(p for p in app.params if p.name == 'version')]
@@ -110,18 +107,3 @@ def run() -> int:
             traceback.print_exc()
         return failures.report(error, bool(settings.given.get('json')))
     return code if isinstance(code, int) else 0
-
-
-class _Lines(logging.Handler):
-    """What natsev logs, as lines on stderr. What a callback raised ends the command anyway."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info is None:
-            click.echo(f'natsev: {record.getMessage()}', err=True)
-
-
-def _log_to_stderr(trace: bool) -> None:
-    logger = logging.getLogger('natsev')
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG if trace else logging.WARNING)
-    logger.addHandler(_Lines())

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .logs import log_to_stderr
 from .output import Output
 from .session import Session
 from .settings import Settings, common_options
@@ -67,6 +68,7 @@ def with_run(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:
         settings = click.get_current_context().find_root().ensure_object(Settings)
+        log_to_stderr(bool(settings.given.get('trace')))
         try:
             return function(Run(settings), *args, **kwargs)
         except BrokenPipeError:

@@ -116,7 +116,7 @@ _OPTIONS = [
     _option('--js-api-prefix', metavar='SUBJECT', help="Prefix of JetStream's API."),
     _option('--timeout', env='NATS_TIMEOUT', type=duration, help='For each answer; default 5s.'),
     _option('-j', '--json', is_flag=True, default=None, help='Print JSON.'),
-    _option('--trace', is_flag=True, default=None, help='Log what happens, to stderr.'),
+    _option('--trace', is_flag=True, default=None, help='Show each frame, on stderr.'),
 ]
 
 

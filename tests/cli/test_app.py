@@ -175,3 +175,10 @@ class TestServer:
             cli_alone('stream', 'add', 'KEPT', *subjects, '--server', url, code=code)
             running.interrupt()
             running.finish(0)
+
+
+def test_trace(cli, unique):
+    done = cli.run('pub', unique, 'my-payload', '--trace')
+    lines = done.stderr.decode().splitlines()
+    assert f'natsev: > PUB {unique} 10 bytes' in lines
+    assert b'my-payload' not in done.stderr
