@@ -6,9 +6,10 @@ Without a server named these run on one of their own, whose store is the user's:
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from .messages import header_map
 from .output import Column, note, show_time
 from .piped import put_piped
 from .progress import bar
+from .session import Session
 from .stores import absent, label, opened, store_session, to_stdout
 from .streams import confirm
 from .values import duration, header, metadata, show_duration, show_size, size
@@ -137,20 +139,24 @@ def put(
                 if file == Path('-'):
                     info = session.call(put_piped, store, name, progress=progress, **options)
                 else:
-                    info = session.call(
-                        store.put,
-                        name or file.name,
-                        file,
-                        progress=progress,
-                        resume=resume,
-                        **options,
-                    )
+                    put = _resumable(session, store) if resume else store.put
+                    info = session.call(put, name or file.name, file, progress=progress, **options)
                 seconds = perf_counter() - started
             stored.append(info)
             if not run.out.json:
                 click.echo(f'stored {_summary(run, info, seconds)}')
     if run.out.json:
         run.out.data(stored if len(files) > 1 else stored[0])
+
+
+def _resumable(session: Session, store: ObjectStore) -> Callable[..., Any]:
+    """Return a ``put`` that, interrupted, leaves what is stored for another one to go on with."""
+
+    def put(*args: Any, **options: Any) -> Any:
+        store.put(*args, resume=True, **options)
+        return SimpleNamespace(cancel=session.nats.disconnect)
+
+    return put
 
 
 @object_.command()
@@ -196,7 +202,7 @@ def get(
         got, _, meta = session.results(store.get, name, into=into, progress=progress, **options)
         seconds = perf_counter() - started
     if got is None:
-        raise absent(bucket, name)
+        raise absent(bucket, name, options['version'])
     if not piped:
         part = got != meta['size']
         text = _amount(run, name, got, seconds) if part else _summary(run, meta, seconds)

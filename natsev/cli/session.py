@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .. import DisconnectedError, JetStream, Nats, NatsError, ev
@@ -100,7 +101,8 @@ class Session:
             self.run(lambda: bool(told))
         except KeyboardInterrupt:
             handle.cancel()
-            self.run(lambda: bool(told))  # it cleans up; a second Ctrl-C leaves at once
+            with suppress(DisconnectedError):  # then nothing can be cleaned up
+                self.run(lambda: bool(told))  # it cleans up; a second Ctrl-C leaves at once
             raise
         for result in told[0]:
             if isinstance(result, NatsError):

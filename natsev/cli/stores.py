@@ -43,9 +43,10 @@ def to_stdout() -> Iterator[None]:
         raise
 
 
-def absent(bucket: str, name: str) -> NotFound:
-    """Return the error that says that there is no such object."""
-    return NotFound(f'there is no object {name!r} in the bucket {bucket!r}')
+def absent(bucket: str, name: str, version: int | None = None) -> NotFound:
+    """Return the error that says that there is no such object, or no such version of it."""
+    what = f'object {name!r}' if version is None else f'version {version} of {name!r}'
+    return NotFound(f'there is no {what} in the bucket {bucket!r}')
 
 
 def label(name: str) -> str:

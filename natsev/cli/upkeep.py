@@ -12,10 +12,10 @@ import click
 
 from ..objectstore.archive import Archive
 from .command import Command, Run, with_run
-from .failures import CONFLICT, DAMAGED, FAILED, NotFound
+from .failures import CONFLICT, DAMAGED, FAILED
 from .output import Column, note, show_time
 from .progress import Progress, bar
-from .stores import label, opened, to_stdout
+from .stores import absent, label, opened, to_stdout
 from .values import duration, show_size
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -73,7 +73,7 @@ def restore(run: Run, bucket: str, name: str, version: int) -> None:
     with opened(run, bucket) as (session, store):
         meta = session.call(store.restore, name, version)
     if meta is None:
-        raise NotFound(f'there is no version {version} of {name!r} in the bucket {bucket!r}')
+        raise absent(bucket, name, version)
     run.out.done(f'restored {name}: {meta["size"]} bytes', meta)
 
 

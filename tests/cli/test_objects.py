@@ -226,6 +226,23 @@ def test_an_interrupted_put_leaves_nothing(cli, bucket, run, connect, how):
     assert run.call(ObjectStore(js=js, bucket=bucket).list) == ([], None)
 
 
+def test_an_interrupted_put_can_be_resumed(cli, bucket, run, connect):
+    with (cli.directory / 'big').open('wb') as file:
+        file.truncate(512 * MIB)
+    putting = cli.start('object', 'put', bucket, 'big', '--resume')
+    js = JetStream(nats=connect())
+    stream = f'OBJ_{bucket}'
+    while run.call(js.stream_info, stream)[0]['state']['last_seq'] < 2:
+        pass
+    putting.interrupt()
+    putting.finish(130)
+    assert run.call(js.stream_info, stream)[0]['state']['messages'] >= 2
+    assert run.call(ObjectStore(js=js, bucket=bucket).list) == ([], None)
+    with (cli.directory / 'big').open('r+b') as file:
+        file.truncate(MIB)  # another one by now: it starts over
+    assert cli('object', 'put', bucket, 'big', '--resume').startswith('stored big: 1048576 bytes')
+
+
 class TestOwnServer:
     """No server named: one of the user's own, with its store in the data directory."""
 
