@@ -44,7 +44,8 @@ MAY_IMPORT = {
     'tracing': 'streams',
     'transport': 'loop streams',
     'auth': 'address credentials errors options',
-    'connection': LEAVES + ' address auth dialer loop opening options streams tls tracing'
+    'connection': LEAVES
+    + ' address auth dialer loop opening options streams tls tracing'
     + ' transport wire',
     # the client
     'calls': 'callbacks errors loop',
