@@ -7,6 +7,8 @@ VENV ?= .venv
 # Two workers: about what two cores do. PYTEST_ARGS= runs one test after the other.
 PYTEST_ARGS ?= -n 2
 SOAK_RUNS ?= 500
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= wire headers info creds replies
 PYTHONS ?= python3.10 python3.11 python3.12 python3.13 python3.14
 
 BIN := $(VENV)/bin
@@ -19,7 +21,7 @@ PYEV_WORKS := 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test test-pure test-pyev test-pyev-on sanitize lint format types check soak \
-	cover bench bench-quick docs dist check-dist clean venv-without-ensurepip
+	fuzz cover bench bench-quick docs dist check-dist clean venv-without-ensurepip
 
 help:  ## show this
 	@echo 'make demo shows what natsev does, make test tests all of it; both install what they need.'
@@ -69,6 +71,12 @@ check: lint types test  ## what CI runs
 soak: $(INSTALLED)  ## random operations on a network that misbehaves, for SOAK_RUNS seeds
 	$(BIN)/python -m pytest tests/test_chaos.py -x --chaos-runs $(SOAK_RUNS) $(PYTEST_ARGS)
 
+fuzz: $(VENV)/.fuzz  ## atheris on the parsers, FUZZ_SECONDS for each target
+	@for target in $(FUZZ_TARGETS); do \
+		echo "fuzzing $$target"; \
+		$(BIN)/python -m tests.fuzz $$target -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
 cover: $(INSTALLED) $(SERVERS) $(NODE)  ## the tests with their coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
@@ -117,6 +125,12 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml $(EXTENSION) | $(BIN)/python
 $(VENV)/.pyev: tests/pyev/build.py $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check unearth
 	$(BIN)/python tests/pyev/build.py
+	@touch $@
+
+# Not among the packages for development: it has wheels for Linux, not for every machine.
+$(VENV)/.fuzz: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		'atheris>=2.3' || { echo 'NOT FUZZED: atheris could not be installed here.' >&2; exit 1; }
 	@touch $@
 
 .cache/servers/%/bin/nats-server: | $(BIN)/python

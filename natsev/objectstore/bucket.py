@@ -16,13 +16,14 @@ from ..errors import (
     StreamNotFoundError,
 )
 from ..headers import Headers
-from ..jetstream.api import parse_reply, to_json
+from ..jetstream.api import Reply, to_json
 from ..jetstream.stored import from_direct, from_leader
 from ..jetstream.types import StoredMessage
 from ..subjects import check_bucket
 from . import names
 from .codecs import Chain
 from .operation import Operation
+from .question import Question
 from .transfer import Transfers
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ NS = 1_000_000_000
 _DEFAULT_DUPLICATE_WINDOW = 120 * NS
 # Names whose present metadata is remembered, to save a round trip when they are put again.
 _MOST_KNOWN = 4096
+# What the stream's API may be asked twice.
+_HARMLESS = frozenset({'STREAM.INFO', 'STREAM.MSG.GET', 'STREAM.PURGE'})
 
 Then = Callable[[Any], None]
 Catch = Callable[[NatsError], bool]
@@ -180,22 +183,20 @@ class Bucket:
             catch: called as ``catch(err)`` before an error ends *op*; True: it has dealt with it.
         """
 
-        asked, epoch = self._asked(), op.epoch
+        asked = self._asked()
 
-        def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
+        def replied(reply: Reply | NatsError) -> None:
             self._measure(asked)
-            if op.done or op.epoch != epoch:
-                return
-            reply = err or parse_reply(payload, headers)
             if isinstance(reply, NatsError):
                 self.failed(op, reply, catch)
             else:
                 then(reply)
 
         subject = self._subject(f'{endpoint}.{self.stream}')
-        op.child = self.nats.request(
-            subject, b'' if body is None else to_json(body), replied, op.request_timeout
-        )
+        request = subject, b'' if body is None else to_json(body), None
+        question = Question(self.nats, op, request, replied, endpoint in _HARMLESS)
+        op.child = question
+        question.ask()
 
     def _asked(self) -> float | None:
         return monotonic() if self.nats.is_connected() else None
@@ -228,19 +229,16 @@ class Bucket:
     ) -> None:
         """Publish a message and await its acknowledgement. Arguments as for ``api``."""
 
-        epoch = op.epoch
-
-        def replied(reply: bytes | None, err: NatsError | None, status: Headers | None) -> None:
-            if op.done or op.epoch != epoch:
-                return
-            ack = err or parse_reply(reply, status)
+        def replied(ack: Reply | NatsError) -> None:
             if isinstance(ack, NatsError):
                 self.failed(op, ack, catch)
             else:
                 then(ack)
 
+        question = Question(self.nats, op, (subject, payload, headers), replied)
+        op.child = question
         try:
-            op.child = self.nats.request(subject, payload, replied, op.request_timeout, headers)
+            question.ask()
         except NatsError as err:  # larger than the server takes
             op.fail(err)
 

@@ -220,7 +220,8 @@ static int
 is_name(Text text, const char *name)
 {
     for (Py_ssize_t i = 0; i < text.size; i++) {
-        if (Py_TOUPPER(text.data[i]) != name[i]) { /* its last is '\0' */
+        /* A '\0' may come as well: it must not match the one that ends *name*. */
+        if (name[i] == '\0' || Py_TOUPPER(text.data[i]) != name[i]) {
             return 0;
         }
     }
@@ -464,7 +465,8 @@ begins_operation(Text begin)
     static const char *const names[] = {"INFO", "MSG", "HMSG", "PING", "PONG", "+OK", "-ERR"};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
         Py_ssize_t same = 0;
-        while (same < begin.size && Py_TOUPPER(begin.data[same]) == names[i][same]) {
+        while (same < begin.size && names[i][same] &&
+               Py_TOUPPER(begin.data[same]) == names[i][same]) {
             same++;
         }
         if (same == begin.size) {
@@ -482,7 +484,7 @@ next_line(Input *in, State *state, const char *newline, PyObject **event)
     Py_ssize_t size = newline ? newline + 1 - begin : in->end - in->start;
     Text head = {begin, size < 4 ? size : 4};
     Text operation = head;
-    while (operation.size && strchr(" \t\r\n", operation.data[operation.size - 1])) {
+    while (operation.size && memchr(" \t\r\n", operation.data[operation.size - 1], 4)) {
         operation.size--;
     }
     int limit = is_name(operation, "INFO") ? MAX_INFO : MAX_LINE;

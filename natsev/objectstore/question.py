@@ -1,0 +1,124 @@
+"""A request to a stream, which may have no leader for a moment.
+
+While replicas elect one, the server says that nobody is there, or that JetStream is unavailable
+(ADR-22: ask again), or it says nothing at all and forgets the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..calls import Handle
+from ..errors import JetStreamError, NatsError, NoResponders
+from ..headers import Headers
+from ..jetstream.api import Reply, parse_reply
+from ..loop import Timer
+from .operation import Operation
+
+if TYPE_CHECKING:
+    from ..nats import Nats
+
+_RETRIES = 2
+_RETRY_AFTER = 0.25
+_UNAVAILABLE = 10008
+# Seconds of silence before what can be asked twice is; doubled each time.
+_PATIENCE = 0.5
+
+
+class Question:
+    """Asks until there is an answer: the first one counts. It is a ``Handle``.
+
+    Args:
+        nats: the client.
+        op: what it is a step of.
+        request: subject, payload and headers.
+        then: called once as ``then(reply)``, with a dict or an error; not once *op* is done.
+        twice: it does no harm when it is carried out twice: silence is not waited out.
+    """
+
+    def __init__(
+        self,
+        nats: Nats,
+        op: Operation,
+        request: tuple[str, bytes, bytes | None],
+        then: Callable[[Reply | NatsError], Any],
+        twice: bool = False,
+    ) -> None:
+        self._nats = nats
+        self._op = op
+        self._epoch = op.epoch
+        self._request = request
+        self._then = then
+        self._twice = twice
+        self._patience = _PATIENCE
+        self._retries = _RETRIES
+        self._outstanding: list[Handle] = []
+        self._timer: Timer | None = None
+        self._over = False
+
+    def ask(self) -> None:
+        """Send it.
+
+        Raises:
+            MaxPayloadError, ForkedError.
+        """
+        subject, payload, headers = self._request
+        self._outstanding.append(
+            self._nats.request(subject, payload, self._replied, self._op.request_timeout, headers)
+        )
+        if self._twice:
+            self._again_after(self._patience)
+            self._patience *= 2
+
+    def cancel(self) -> None:
+        """Do not wait for an answer any more."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.close()
+        for request in self._outstanding:
+            request.cancel()
+        self._outstanding.clear()
+
+    def _again_after(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = self._nats.port.timer(self._again)
+        self._timer.start(seconds)
+
+    def _again(self) -> None:
+        if not self._wanted():
+            self.cancel()
+        elif not self._nats.is_connected():
+            self._again_after(self._patience)  # it still waits here, to be sent
+        else:
+            try:
+                self.ask()
+            except NatsError as err:  # larger than a server reached meanwhile takes
+                self._answered(err)
+
+    def _wanted(self) -> bool:
+        return not self._op.done and self._op.epoch == self._epoch
+
+    def _replied(
+        self, payload: bytes | None, err: NatsError | None, headers: Headers | None
+    ) -> None:
+        if self._over:
+            return
+        reply = err or parse_reply(payload, headers)
+        if not self._wanted():
+            self.cancel()
+        elif self._retries and _without_leader(reply):
+            self._retries -= 1
+            self._again_after(_RETRY_AFTER)
+        else:
+            self._answered(reply)
+
+    def _answered(self, reply: Reply | NatsError) -> None:
+        self.cancel()
+        self._then(reply)
+
+
+def _without_leader(reply: Reply | NatsError) -> bool:
+    return isinstance(reply, NoResponders) or (
+        isinstance(reply, JetStreamError) and reply.err_code == _UNAVAILABLE
+    )
