@@ -72,11 +72,12 @@ class Owner(Operation, Protocol):
 class _Chunk:
     """A chunk that is not known to be stored in its place."""
 
-    __slots__ = ('chunks', 'index', 'piece', 'request', 'sent_at', 'seq')
+    __slots__ = ('attempt', 'chunks', 'index', 'piece', 'request', 'sent_at', 'seq')
 
-    def __init__(self, chunks: Chunks, index: int, piece: Buffer) -> None:
+    def __init__(self, chunks: Chunks, index: int, piece: Buffer, attempt: int) -> None:
         self.chunks = chunks
         self.index = index
+        self.attempt = attempt
         self.piece = piece
         self.request: Handle | None = None
         self.sent_at = 0.0
@@ -167,15 +168,18 @@ class Chunks:
         if piece is None:
             return None
         self.count += 1
-        return _Chunk(self, self.count - 1, piece)
+        return _Chunk(self, self.count - 1, piece, self._attempt)
 
-    def msg_id(self, index: int) -> str:
-        """Return the id of the chunk *index*.
+    def first_id(self) -> str:
+        """Return the id of the first chunk that is not known to be stored."""
+        return self._msg_id((self._sent or self._again)[0])
 
-        What was refused is sent under another id: deleted ids are still known to the stream.
-        """
-        suffix = f'.{self._attempt}' if self._attempt else ''
-        return f'{self._nuid}.{index}{suffix}'
+    def _msg_id(self, chunk: _Chunk) -> str:
+        # As long as it is not known to be stored, a chunk keeps its id: what a lost connection has
+        # sent may still arrive, and must not be stored beside what is sent again. Only what was
+        # deleted gets another one: the stream still knows its id.
+        suffix = f'.{chunk.attempt}' if chunk.attempt else ''
+        return f'{self._nuid}.{chunk.index}{suffix}'
 
     def _send(self, chunk: _Chunk) -> None:
         self._sent.append(chunk)
@@ -183,7 +187,7 @@ class Chunks:
         self.unanswered += 1
         chunk.seq = 0
         chunk.sent_at = chunk.sent_at or monotonic()
-        msg_id = self.msg_id(chunk.index).encode()
+        msg_id = self._msg_id(chunk).encode()
         block = b'NATS/1.0\r\nNats-Msg-Id: %b\r\n%b\r\n' % (msg_id, self._extra)
         chunk.request = self._nats.request(self._subject, chunk.piece, chunk.replied, headers=block)
 
@@ -242,7 +246,7 @@ class Chunks:
             self._last_seq = self._sent[0].seq
             self._done += 1
             self._owner.stored(len(self._sent.popleft().piece))
-        behind = [chunk.seq for chunk in self._sent if chunk.seq]
+        behind = [chunk for chunk in self._sent if chunk.seq]
         missing = len(behind)
 
         def deleted(_reply: Any) -> None:
@@ -259,14 +263,14 @@ class Chunks:
 
         if not behind:
             deleted(None)
-        for seq in behind:
-            body = {'seq': seq, 'no_erase': True}
+        for chunk in behind:
+            chunk.attempt += 1
+            body = {'seq': chunk.seq, 'no_erase': True}
             self._bucket.api(self._owner, 'STREAM.MSG.DELETE', body, deleted, gone)
 
     def _send_again(self) -> None:
         self.refusal = None
         self._owner.refused()
-        self._attempt += 1
         self._window = max(self._window // 2, 1)
         self._requeue()
         self.pump()

@@ -137,6 +137,7 @@ class Put(Transfer):
         self._guarded = False
         self._repeated = False
         self._was_lost = False
+        self._counted = True  # False: what a lost connection had sent makes the count uncertain
         self._purging = False
         self._began_at = 0.0
 
@@ -383,20 +384,23 @@ class Put(Transfer):
 
     def _commit(self) -> None:
         assert self._expected is not None
+        self._stage = _Stage.COMMITTING
+        if not self._counted and self._chunks.settled:
+            self._chunks.count_stored(self._commit_if_whole)
+            return
         current = self._current
         if current is not None and self._present.live and self._kept(self._present):
             self._saving = True
             save(self._bucket, self, self._meta['name'], current, self._saved)
             return
         self._attempts[self._expected] = self._present
-        self._stage = _Stage.COMMITTING
         self._reply = None
         self._guarded = not self._chunks.settled
         meta = self._meta
         meta['size'], meta['chunks'] = self._size, self._chunks.count
         meta['digest'] = record.digest_text(self._hash.digest(), self._bucket.dialect)
         ttl = '' if self._ttl is None else f'Nats-TTL: {self._ttl_left()}s\r\n'
-        guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.msg_id(0)}\r\n' if self._guarded else ''
+        guard = f'Nats-Expected-Last-Msg-Id: {self._chunks.first_id()}\r\n' if self._guarded else ''
         block = (
             f'NATS/1.0\r\nNats-Rollup: sub\r\nNats-Msg-Id: {meta["nuid"]}.meta\r\n{ttl}'
             f'{metas.versions_header(self._kept(self._present))}'
@@ -408,6 +412,15 @@ class Put(Transfer):
             )
         except NatsError as err:  # the metadata is larger than the server takes
             self.fail(err)
+
+    def _commit_if_whole(self, stored: int) -> None:
+        """After a lost connection: is each chunk there, and there once?"""
+        self._counted = stored == self._chunks.count
+        if self._counted:
+            self._commit()
+        else:
+            text = f'{stored} chunks are stored, not {self._chunks.count}'
+            self.fail(ObjectStoreError(text, bucket=self._bucket.name, name=self._meta['name']))
 
     def _ttl_left(self) -> int:
         """Return seconds: the metadata must not outlive the chunks, which were stored before."""
@@ -520,6 +533,7 @@ class Put(Transfer):
 
     def _lost(self) -> None:
         self._was_lost = True
+        self._counted = False
         self._saving = False
         self._chunks.lost()
         self._give_up_request()
@@ -532,7 +546,7 @@ class Put(Transfer):
 
     def _expecting(self) -> bool:
         if self._stage is _Stage.SENDING and not self.done:
-            return self._expected is None or self._chunks.unanswered > 0
+            return self._expected is None or not self._chunks.settled
         return self._stage not in (_Stage.STARTING, _Stage.COMPARING) or self.done
 
     def _idle(self) -> None:
