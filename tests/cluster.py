@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import socket
 import time
 import urllib.error
@@ -15,6 +16,7 @@ from typing import Any
 
 from natsev.server import Server
 
+_ROUTE_PORTS = 12_000, 32_000
 _SECONDS = 60
 # Between two looks at the servers: an election takes a second or two, there is nothing to await.
 _PAUSE_SECONDS = 0.05
@@ -95,12 +97,19 @@ class Cluster:
 
 
 def _free_ports(number: int) -> list[int]:
-    """Ports that were free a moment ago: routes must be known before a node starts."""
+    """Ports that were free a moment ago: routes must be known before a node starts.
+
+    Not of those that the system gives to outgoing connections: while a node is down, the others
+    try to reach it, and one of these attempts could be given the very port it comes back to.
+    """
     with contextlib.ExitStack() as held:
-        sockets = [
-            held.enter_context(socket.create_server(('127.0.0.1', 0))) for _ in range(number)
-        ]
-        return [int(listener.getsockname()[1]) for listener in sockets]
+        ports: list[int] = []
+        while len(ports) < number:
+            port = random.randrange(*_ROUTE_PORTS)
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.create_server(('127.0.0.1', port)))
+                ports.append(port)
+        return ports
 
 
 def _ask(node: Server, what: str) -> dict[str, Any]:
