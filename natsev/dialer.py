@@ -119,6 +119,8 @@ class Dialer:
         self._try_next()
 
     def _concluded(self, sock: socket.socket, code: int) -> None:
+        if code == 0 and _is_itself(sock):
+            code = errno.ECONNREFUSED
         if code == 0:
             _tune(sock, self._keepalive)
             self._finish(sock, None)
@@ -156,3 +158,15 @@ def _tune(sock: socket.socket, keepalive: int | None) -> None:
         idle = getattr(socket, 'TCP_KEEPIDLE', getattr(socket, 'TCP_KEEPALIVE', None))
         if idle is not None:
             sock.setsockopt(socket.IPPROTO_TCP, idle, keepalive)
+
+
+def _is_itself(sock: socket.socket) -> bool:
+    """Is *sock* connected to itself?
+
+    Where nobody listens on a port of this machine, the kernel may give that very port to the
+    connection that looks for it, and keep the server from coming back to it.
+    """
+    try:
+        return sock.family != socket.AF_UNIX and sock.getsockname() == sock.getpeername()
+    except OSError:  # gone already
+        return False
