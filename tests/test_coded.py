@@ -194,8 +194,9 @@ def test_messages_of_jetstream(run, nats, values, unique, way):
         if len(messages) == 3:
             run.done()
 
-    js.ordered(unique, on_message)
+    consumption = js.ordered(unique, on_message)
     run()
+    consumption.stop()
     assert [message.value for message in messages[:2]] == [VALUE, [1]]
     assert messages[0]['value'] == VALUE
     assert messages[1].payload == b'\x91\x01'
