@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from natsev import JetStream, ObjectStore, RequestTimeout
+from natsev import JetStream, ObjectStore
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,6 @@ def test_all_goes_well_without_a_leader(run, store):
     data = b'a' * 300_000
     assert run.call(store.put, 'a', data)[1] is None
     assert run.call(store.put, 'old', data)[1] is None
-    silent = []
     for number in range(ROUNDS):
         step_down(run, store)
         ends = {}
@@ -53,12 +52,6 @@ def test_all_goes_well_without_a_leader(run, store):
         store.put(f'new{number}', b'x', told('put'))
         store.delete('old' if not number else f'new{number - 1}', told('delete'))
         run.until(lambda ends=ends: len(ends) == 6, 60)
-        # A publish that the servers drop without a word is not sent again by itself: nobody can
-        # know whether it was stored. It happens, rarely.
-        writes = [ends.pop('put'), ends.pop('delete')]
-        assert all(isinstance(end, RequestTimeout | None) for end in writes), writes
         assert set(ends.values()) == {None}, ends
-        silent += [end for end in writes if end is not None]
     listed = run.call(store.list)[0]
-    if not silent:
-        assert listed == ['a', f'new{ROUNDS - 1}']
+    assert listed == ['a', f'new{ROUNDS - 1}']
