@@ -14,16 +14,17 @@ from ..errors import (
     ObjectStoreError,
     SealedError,
     StreamNotFoundError,
+    WrongSequenceError,
 )
-from ..headers import Headers
 from ..jetstream.api import Reply, to_json
-from ..jetstream.stored import from_direct, from_leader
+from ..jetstream.stored import from_leader
 from ..jetstream.types import StoredMessage
+from ..nuid import next_nuid
 from ..subjects import check_bucket
 from . import names
 from .codecs import Chain
 from .operation import Operation
-from .question import Question
+from .question import DirectQuestion, Question
 from .transfer import Transfers
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _DEFAULT_DUPLICATE_WINDOW = 120 * NS
 # Names whose present metadata is remembered, to save a round trip when they are put again.
 _MOST_KNOWN = 4096
 # What the stream's API may be asked twice.
-_HARMLESS = frozenset({'STREAM.INFO', 'STREAM.MSG.GET', 'STREAM.PURGE'})
+_HARMLESS = frozenset({'STREAM.INFO', 'STREAM.MSG.GET', 'STREAM.MSG.DELETE', 'STREAM.PURGE'})
 
 Then = Callable[[Any], None]
 Catch = Callable[[NatsError], bool]
@@ -227,15 +228,30 @@ class Bucket:
         then: Then,
         catch: Catch | None = None,
     ) -> None:
-        """Publish a message and await its acknowledgement. Arguments as for ``api``."""
+        """Publish a message and await its acknowledgement. Arguments as for ``api``.
+
+        A silence is not waited out: it is sent again under the same message id.
+        """
+        msg_id = next_nuid()
 
         def replied(ack: Reply | NatsError) -> None:
-            if isinstance(ack, NatsError):
+            if isinstance(ack, WrongSequenceError) and question.asked > 1:
+                # A server of 2.15 checks the sequence before the message id.
+                self.leader(op, {'last_by_subj': subject}, lambda last: compare(last, ack))
+            elif isinstance(ack, NatsError):
                 self.failed(op, ack, catch)
             else:
                 then(ack)
 
-        question = Question(self.nats, op, (subject, payload, headers), replied)
+        def compare(last: StoredMessage | None, err: NatsError) -> None:
+            stored = None if last is None or last['headers'] is None else last['headers']
+            if last is not None and stored is not None and stored.get('Nats-Msg-Id') == msg_id:
+                then({'stream': self.stream, 'seq': last['seq'], 'duplicate': True})
+            else:
+                self.failed(op, err, catch)
+
+        headers = b'%bNats-Msg-Id: %b\r\n\r\n' % (headers[:-2], msg_id.encode())
+        question = Question(self.nats, op, (subject, payload, headers), replied, twice=True)
         op.child = question
         try:
             question.ask()
@@ -285,13 +301,10 @@ class Bucket:
     def _direct(
         self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]
     ) -> None:
-        asked, epoch = self._asked(), op.epoch
+        asked = self._asked()
 
-        def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
+        def replied(message: StoredMessage | NatsError) -> None:
             self._measure(asked)
-            if op.done or op.epoch != epoch:
-                return
-            message = err or from_direct(payload or b'', headers)
             if isinstance(message, NoResponders):  # no direct gets any more, or no such stream
                 self.leader(op, body, then)
             elif isinstance(message, MessageNotFoundError):
@@ -304,8 +317,11 @@ class Bucket:
             else:
                 then(message)
 
-        subject = self._subject(f'DIRECT.GET.{self.stream}')
-        op.child = self.nats.request(subject, to_json(body), replied, op.request_timeout)
+        request = self._subject(f'DIRECT.GET.{self.stream}'), to_json(body), None
+        # Of several servers, the one that was asked may be gone.
+        question = DirectQuestion(self.nats, op, request, replied, self.replicated)
+        op.child = question
+        question.ask()
 
     # What is known of the present metas.
 

@@ -2,21 +2,23 @@
 
 Chunks carry no number: their order in the stream is the object. So the sequences that come back
 must rise. Each chunk has a ``Nats-Msg-Id``, by which the stream knows it when it is sent again
-after a lost connection. When the server refuses one in the middle of the window, those after it may
-have been stored: they are deleted, and all from the refused one on are sent again in a smaller
-window.
+after a lost connection, or because its acknowledgement does not come: a server without a leader
+drops messages without a word. When the server refuses one in the middle of the window, or drops it,
+those after it may have been stored: they are deleted, and all from that one on are sent again in a
+smaller window.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Protocol
 
 from ..calls import Handle
 from ..errors import (
     BufferFullError,
+    Cancelled,
     DisconnectedError,
     JetStreamError,
     MissingChunks,
@@ -26,7 +28,7 @@ from ..errors import (
     TooManyRequestsError,
 )
 from ..headers import Headers
-from ..jetstream.api import parse_reply
+from ..jetstream.api import Reply, parse_reply
 from .bucket import Bucket
 from .operation import Operation
 from .source import Buffer
@@ -44,6 +46,10 @@ SAFE_PART = 0.75
 
 _UNAVAILABLE = 10008
 _DUPLICATE_IN_PROCESS = 10158
+
+
+class _OutOfOrder(ObjectStoreError):
+    """A chunk was dropped, and those behind it were stored before it was sent again."""
 
 
 class Owner(Operation, Protocol):
@@ -89,6 +95,42 @@ class _Chunk:
         self.chunks._replied(self, payload, err, headers)
 
 
+class _Probe:
+    """The first unanswered chunk, sent a second time after a silence: what becomes of that tells.
+
+    An acknowledgement of either will do. That of the probe comes behind those of all that was sent
+    before it: what is then unanswered has been dropped.
+    """
+
+    def __init__(self, chunks: Chunks, unanswered: list[_Chunk]) -> None:
+        self.chunk, *others = unanswered
+        self.request: Handle | None = None
+        self._chunks = chunks
+        self._first = self.chunk.request
+        self._others = [(chunk, chunk.request) for chunk in others]
+
+    @property
+    def awaited(self) -> bool:
+        """Has the chunk still no answer?"""
+        return self.chunk.request is self._first
+
+    @property
+    def dropped(self) -> list[_Chunk]:
+        """Those behind it that have none."""
+        return [chunk for chunk, request in self._others if chunk.request is request]
+
+    def replied(
+        self, payload: bytes | None, err: NatsError | None, headers: Headers | None
+    ) -> None:
+        if self.request is not None and not isinstance(err, DisconnectedError):
+            self._chunks._probed(self, err or parse_reply(payload, headers))
+
+    def cancel(self) -> None:
+        request, self.request = self.request, None
+        if request is not None:
+            request.cancel()
+
+
 class Chunks:
     """Sends the chunks of one object.
 
@@ -117,11 +159,13 @@ class Chunks:
         self._sent: deque[_Chunk] = deque()
         self._again: deque[_Chunk] = deque()
         self._in_flight = 0
-        self._window = next(window for rtt, window in _WINDOWS if (bucket.rtt or 0.0) < rtt)
+        self._widest = next(window for rtt, window in _WINDOWS if (bucket.rtt or 0.0) < rtt)
+        self._window = self._widest
         self._attempt = 0
         self._done = 0
         self._last_seq = 0
         self._more_soon = False
+        self._probe: _Probe | None = None
 
     @property
     def settled(self) -> bool:
@@ -187,41 +231,102 @@ class Chunks:
         self.unanswered += 1
         chunk.seq = 0
         chunk.sent_at = chunk.sent_at or monotonic()
+        chunk.request = self._publish(chunk, chunk.replied)
+
+    def _publish(self, chunk: _Chunk, replied: Callable[..., Any]) -> Handle:
         msg_id = self._msg_id(chunk).encode()
         block = b'NATS/1.0\r\nNats-Msg-Id: %b\r\n%b\r\n' % (msg_id, self._extra)
-        chunk.request = self._nats.request(self._subject, chunk.piece, chunk.replied, headers=block)
+        return self._nats.request(self._subject, chunk.piece, replied, headers=block)
 
     # Replies.
 
     def _replied(
         self, chunk: _Chunk, payload: bytes | None, err: NatsError | None, headers: Headers | None
     ) -> None:
-        if chunk.request is None or isinstance(err, DisconnectedError):
+        if chunk.request is None or isinstance(err, (Cancelled, DisconnectedError)):
             return  # given up, or about to be: see lost()
         chunk.request = None
         self.unanswered -= 1
-        reply = err or parse_reply(payload, headers)
+        self._answered(chunk, err or parse_reply(payload, headers))
+
+    def _answered(self, chunk: _Chunk, reply: Reply | NatsError) -> None:
         if isinstance(reply, NatsError):
             self.refusal = self.refusal or reply
         else:
             chunk.seq = _sequence(reply)
+        self._advance()
+
+    def _advance(self) -> None:
         if self.refusal is None:
-            self._advance()
+            self._take_stored()
+            if self._sent and self._sent[0].seq:
+                self.refusal = _OutOfOrder('the chunks were not stored in order')
+        if self.refusal is None:
+            self.pump()
         elif not self.unanswered:
             self._refused()
 
-    def _advance(self) -> None:
+    def _take_stored(self) -> None:
+        """Let go of the chunks that are stored in their place."""
         sent = self._sent
-        while sent and sent[0].seq:
+        while sent and sent[0].seq > self._last_seq:
             chunk = sent.popleft()
-            if chunk.seq <= self._last_seq:
-                self._owner.fail(ObjectStoreError('the chunks were not stored in order'))
-                return
+            size = len(chunk.piece)
             self._last_seq = chunk.seq
             self._done += 1
-            self._in_flight -= len(chunk.piece)
-            self._owner.stored(len(chunk.piece))
-        self.pump()
+            self._in_flight -= size
+            if self._window < self._widest:
+                self._window += size * size // self._window  # one chunk more per window
+            self._owner.stored(size)
+
+    # After a silence.
+
+    def ask_again(self) -> bool:
+        """Send again what is without an answer for too long. Was there anything?"""
+        unanswered = [chunk for chunk in self._sent if chunk.request is not None]
+        if not unanswered or monotonic() - unanswered[0].sent_at > self._safe_seconds():
+            return False
+        self._stop_asking()
+        if self.refusal is not None:
+            # All behind the refused one are sent again anyway, under the ids that they have.
+            self._give_up(unanswered)
+            self._refused()
+        else:
+            self._window = max(self._window // 2, 1)
+            self._probe = probe = _Probe(self, unanswered)
+            probe.request = self._publish(probe.chunk, probe.replied)
+        return True
+
+    def _probed(self, probe: _Probe, reply: Reply | NatsError) -> None:
+        probe.request = None
+        awaited, refused = probe.awaited, isinstance(reply, NatsError)
+        if self.refusal is not None or (refused and not awaited) or _in_process(reply):
+            return
+        dropped = probe.dropped
+        self._give_up(dropped)
+        if not refused:
+            for chunk in dropped:
+                self.unanswered += 1
+                chunk.request = self._publish(chunk, chunk.replied)
+        if awaited:
+            self._give_up([probe.chunk])
+            self._answered(probe.chunk, reply)
+
+    def _give_up(self, chunks: Iterable[_Chunk]) -> None:
+        for chunk in chunks:
+            request, chunk.request = chunk.request, None
+            if request is not None:
+                request.cancel()
+                self.unanswered -= 1
+
+    def _stop_asking(self) -> None:
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            probe.cancel()
+
+    def _safe_seconds(self) -> float:
+        """Return for how long the stream is sure to know the ids."""
+        return SAFE_PART * self._bucket.duplicate_window
 
     # After a refusal.
 
@@ -241,11 +346,7 @@ class Chunks:
 
     def _back_up(self) -> None:
         """Delete what was stored behind the first chunk that was not."""
-        while self._sent and self._sent[0].seq:
-            self._in_flight -= len(self._sent[0].piece)
-            self._last_seq = self._sent[0].seq
-            self._done += 1
-            self._owner.stored(len(self._sent.popleft().piece))
+        self._take_stored()
         behind = [chunk for chunk in self._sent if chunk.seq]
         missing = len(behind)
 
@@ -284,16 +385,13 @@ class Chunks:
 
     def lost(self) -> None:
         """The connection is lost: nothing that was sent will be answered."""
-        for chunk in self._sent:
-            request, chunk.request = chunk.request, None
-            if request is not None:
-                request.cancel()  # what is still queued here must not go out on its own later
-        self.unanswered = 0
+        self._stop_asking()
+        self._give_up(self._sent)  # what is still queued here must not go out on its own later
 
     def recover(self) -> None:
         """The connection stands again: send what is not known to be stored."""
         oldest = self._sent[0].sent_at if self._sent else monotonic()
-        if monotonic() - oldest < SAFE_PART * self._bucket.duplicate_window:
+        if monotonic() - oldest < self._safe_seconds():
             self.refusal = None
             self._requeue()
             self.pump()
@@ -331,6 +429,10 @@ def _sequence(reply: dict[str, Any]) -> int:
     return seq if isinstance(seq, int) and not isinstance(seq, bool) else 0
 
 
+def _in_process(reply: Reply | NatsError) -> bool:
+    return isinstance(reply, JetStreamError) and reply.err_code == _DUPLICATE_IN_PROCESS
+
+
 def may_pass(err: NatsError) -> bool:
     """Does trying again make sense?"""
     if isinstance(err, JetStreamError):
@@ -338,4 +440,4 @@ def may_pass(err: NatsError) -> bool:
             _UNAVAILABLE,
             _DUPLICATE_IN_PROCESS,
         )
-    return isinstance(err, (BufferFullError, NoResponders))
+    return isinstance(err, (BufferFullError, NoResponders, _OutOfOrder))

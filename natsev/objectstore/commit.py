@@ -22,8 +22,9 @@ from ..errors import (
 from ..jetstream.types import StoredMessage
 from . import record
 from .bucket import Bucket, Known
+from .lookup import known_of
 from .purge import Purge
-from .put import Condition, chunk_size_for, known_of
+from .put import Condition, chunk_size_for
 from .record import ObjectMeta
 from .source import Buffer, Source
 from .transfer import Transfer

@@ -9,12 +9,20 @@ from __future__ import annotations
 from typing import Any
 
 from ..calls import Call
-from ..errors import Cancelled, NatsError, StorageFullError, WrongSequenceError
+from ..errors import (
+    Cancelled,
+    DisconnectedError,
+    NatsError,
+    RequestTimeout,
+    StorageFullError,
+    WrongSequenceError,
+)
 from . import record
 from .bucket import Bucket, Known
 from .lookup import Entry, find
 from .metas import versions_header
 from .operation import StoreCall
+from .purge import PurgeIfDeleted
 from .record import ObjectMeta
 from .versions import save
 
@@ -83,6 +91,7 @@ class Delete:
             elif isinstance(err, StorageFullError):
                 self._purge_meta(subject)
             else:
+                self._purge_later(entry, err)
                 return False
             return True
 
@@ -115,12 +124,25 @@ class Delete:
             self._purged(entry)
             return
         self._left = 2
-        self._bucket.purge(self._call, meta['nuid'], lambda reply: self._one_of_two(entry))
+
+        def failed(err: NatsError) -> bool:
+            self._purge_later(entry, err)
+            return False
+
+        self._bucket.purge(self._call, meta['nuid'], lambda _: self._one_of_two(entry), failed)
         # The original's fence: what was written before has reached the server.
         self._bucket.nats.flush(lambda err: self._flushed(entry, err))
 
+    def _purge_later(self, entry: Entry, err: NatsError) -> None:
+        """The call ends now; what is to be purged, if it is not known whether it was, follows."""
+        nuid, subject = entry.meta['nuid'], entry.message['subject']
+        unsure = isinstance(err, (DisconnectedError, RequestTimeout))
+        if nuid and unsure and not (self._full or self._bucket.nats.is_closed()):
+            PurgeIfDeleted(self._bucket, nuid, subject).start(now=True)
+
     def _flushed(self, entry: Entry, err: NatsError | None) -> None:
-        if err is not None:
+        if err is not None and not self._call.done:
+            self._purge_later(entry, err)
             self._call.fail(err)
         else:
             self._one_of_two(entry)

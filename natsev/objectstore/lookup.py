@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..errors import InvalidMetaError, LinkError
 from ..jetstream.types import StoredMessage
 from . import record
-from .bucket import Bucket, Known
+from .bucket import NOTHING, Bucket, Known
 from .operation import Operation
 from .record import ObjectMeta
 
@@ -108,11 +108,34 @@ def _parsed(bucket: Bucket, op: Operation, name: str, message: StoredMessage) ->
 
 def _learn(bucket: Bucket, subject: str, entry: Entry | None) -> None:
     if entry is not None:
-        meta = entry.meta
-        versions = record.versions_kept(entry.message)
-        bucket.learn(
-            subject, Known(meta['seq'], meta['nuid'] or None, not meta['deleted'], versions)
-        )
+        bucket.learn(subject, _known(entry.meta, entry.message))
+
+
+def meta_of(message: StoredMessage | None, bucket: str) -> ObjectMeta | None:
+    """Return the live object in *message*; None: it is none, or a link, or cannot be read."""
+    if message is None:
+        return None
+    try:
+        meta = record.parse(message, bucket)
+    except InvalidMetaError:
+        return None
+    return None if meta['deleted'] or 'link' in meta['options'] else meta
+
+
+def known_of(message: StoredMessage | None, bucket: str) -> Known:
+    """Return what *message*, the last meta on its subject, says of what is there."""
+    if message is None:
+        return NOTHING
+    try:
+        meta = record.parse(message, bucket)
+    except InvalidMetaError:  # of another client: there is something, but nothing to purge
+        return Known(message['seq'], None, True)
+    return _known(meta, message)
+
+
+def _known(meta: ObjectMeta, message: StoredMessage) -> Known:
+    versions = record.versions_kept(message)
+    return Known(meta['seq'], meta['nuid'] or None, not meta['deleted'], versions)
 
 
 def resolve(

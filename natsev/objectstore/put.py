@@ -23,7 +23,6 @@ from ..calls import Call, Handle
 from ..errors import (
     Cancelled,
     DisconnectedError,
-    InvalidMetaError,
     NatsError,
     ObjectChanged,
     ObjectStoreError,
@@ -37,6 +36,7 @@ from . import codecs, metas, record
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
 from .coded import codec_of, plain
+from .lookup import known_of, meta_of
 from .operation import StoreCall
 from .purge import Purge
 from .record import ObjectMeta
@@ -135,7 +135,6 @@ class Put(Transfer):
         self._request: Handle | None = None
         self._reply: dict[str, Any] | NatsError | None = None
         self._guarded = False
-        self._repeated = False
         self._was_lost = False
         self._counted = True  # False: what a lost connection had sent makes the count uncertain
         self._purging = False
@@ -533,10 +532,18 @@ class Put(Transfer):
 
     def _lost(self) -> None:
         self._was_lost = True
-        self._counted = False
         self._saving = False
         self._chunks.lost()
         self._give_up_request()
+        self._doubt()
+
+    def _doubt(self) -> None:
+        """What was sent twice is to be counted, but not once the metadata may be stored.
+
+        Whoever replaces the object then purges its chunks.
+        """
+        if self._unsure_since is None:
+            self._counted = False
 
     def _give_up_request(self) -> None:
         request, self._request = self._request, None
@@ -549,14 +556,20 @@ class Put(Transfer):
             return self._expected is None or not self._chunks.settled
         return self._stage not in (_Stage.STARTING, _Stage.COMPARING) or self.done
 
+    def _ask_again(self) -> None:
+        if self.done:
+            return
+        resent = self._chunks.ask_again()
+        if self._request is not None:
+            # Was it stored? The same again tells: one of the two finds the other there.
+            self._give_up_request()
+            self._commit()
+        elif resent:
+            self._doubt()
+
     def _idle(self) -> None:
         if self.done:
             self._leave_purge_behind()
-        elif self._request is not None and not self._repeated:
-            # Was it stored? The same again tells: one of the two finds the other there.
-            self._repeated = True
-            self._give_up_request()
-            self._commit()
         else:
             self.fail(self._chunks.refusal or RequestTimeout())
 
@@ -606,26 +619,3 @@ def chunk_size_for(bucket: Bucket, wanted: int) -> int:
 def ttl_of_chunks(ttl: float | None) -> bytes:
     """Return the header of chunks that live for *ttl* ms, and a little longer than metadata."""
     return b'' if ttl is None else b'Nats-TTL: %ds\r\n' % (ceil(ttl / 1000) + 1)
-
-
-def meta_of(message: StoredMessage | None, bucket: str) -> ObjectMeta | None:
-    """Return the live object in *message*; None: it is none, or a link, or cannot be read."""
-    if message is None:
-        return None
-    try:
-        meta = record.parse(message, bucket)
-    except InvalidMetaError:
-        return None
-    return None if meta['deleted'] or 'link' in meta['options'] else meta
-
-
-def known_of(message: StoredMessage | None, bucket: str) -> Known:
-    """Return what *message*, the last meta on its subject, says of what is there."""
-    if message is None:
-        return NOTHING
-    try:
-        meta = record.parse(message, bucket)
-    except InvalidMetaError:  # of another client: there is something, but nothing to purge
-        return Known(message['seq'], None, True)
-    versions = record.versions_kept(message)
-    return Known(message['seq'], meta['nuid'] or None, not meta['deleted'], versions)

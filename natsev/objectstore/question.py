@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..calls import Handle
 from ..errors import JetStreamError, NatsError, NoResponders
 from ..headers import Headers
-from ..jetstream.api import Reply, parse_reply
+from ..jetstream.api import parse_reply
+from ..jetstream.stored import from_direct
 from ..loop import Timer
 from .operation import Operation
 
@@ -35,14 +36,20 @@ class Question:
         request: subject, payload and headers.
         then: called once as ``then(reply)``, with a dict or an error; not once *op* is done.
         twice: it does no harm when it is carried out twice: silence is not waited out.
+
+    Attributes:
+        asked: how many times it was sent.
     """
+
+    _read: Callable[[bytes, Headers | None], Any] = staticmethod(parse_reply)
+    _retries = _RETRIES
 
     def __init__(
         self,
         nats: Nats,
         op: Operation,
         request: tuple[str, bytes, bytes | None],
-        then: Callable[[Reply | NatsError], Any],
+        then: Callable[[Any], Any],
         twice: bool = False,
     ) -> None:
         self._nats = nats
@@ -52,10 +59,10 @@ class Question:
         self._then = then
         self._twice = twice
         self._patience = _PATIENCE
-        self._retries = _RETRIES
         self._outstanding: list[Handle] = []
         self._timer: Timer | None = None
         self._over = False
+        self.asked = 0
 
     def ask(self) -> None:
         """Send it.
@@ -64,6 +71,7 @@ class Question:
             MaxPayloadError, ForkedError.
         """
         subject, payload, headers = self._request
+        self.asked += 1
         self._outstanding.append(
             self._nats.request(subject, payload, self._replied, self._op.request_timeout, headers)
         )
@@ -104,7 +112,7 @@ class Question:
     ) -> None:
         if self._over:
             return
-        reply = err or parse_reply(payload, headers)
+        reply = err or self._read(payload or b'', headers)
         if not self._wanted():
             self.cancel()
         elif self._retries and _without_leader(reply):
@@ -113,12 +121,19 @@ class Question:
         else:
             self._answered(reply)
 
-    def _answered(self, reply: Reply | NatsError) -> None:
+    def _answered(self, reply: Any) -> None:
         self.cancel()
         self._then(reply)
 
 
-def _without_leader(reply: Reply | NatsError) -> bool:
+class DirectQuestion(Question):
+    """A direct get (ADR-31): one of several servers answers, with the message itself."""
+
+    _read = staticmethod(from_direct)
+    _retries = 0
+
+
+def _without_leader(reply: Any) -> bool:
     return isinstance(reply, NoResponders) or (
         isinstance(reply, JetStreamError) and reply.err_code == _UNAVAILABLE
     )

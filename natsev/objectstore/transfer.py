@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # How often progress is looked for within one timeout.
 _LOOKS = 4
 _LONGEST_TICK = 1.0
+# Seconds, and part of the timeout, of the first silence that makes it ask again; then doubled.
+_PATIENCE, _PATIENT_PART = 1.0, 0.25
 
 
 class Transfer:
@@ -60,6 +62,7 @@ class Transfer:
         self._err: NatsError | None = None
         self._progress_at = 0.0
         self._late = False
+        self._asked_again = 0
         self._timer: Timer | None = None
 
     # What the user does.
@@ -153,6 +156,9 @@ class Transfer:
         """Clean up after a failure, then call ``_end_failed``. Called again after a reconnect."""
         self._end_failed()
 
+    def _ask_again(self) -> None:
+        """There was no progress for a while: something may have been dropped without a word."""
+
     def _idle(self) -> None:
         """There was no progress for the length of the timeout."""
         self.fail(RequestTimeout())
@@ -169,17 +175,23 @@ class Transfer:
     def _touch(self) -> None:
         self._progress_at = monotonic()
         self._late = False
+        self._asked_again = 0
 
     def check_progress(self, now: float, timeout: float) -> None:
         """Look whether there was progress within *timeout* seconds."""
         if self._away or (self._paused and not self.done) or not self._expecting():
             self._progress_at = now
-        elif now - self._progress_at > timeout:
+            return
+        silence = now - self._progress_at
+        if silence > timeout:
             # The loop may have been held up: let it read what has come before giving up.
             if self._late:
                 self._touch()
                 self._idle()
             self._late = True
+        elif silence > min(_PATIENCE, timeout * _PATIENT_PART) * 2**self._asked_again:
+            self._asked_again += 1
+            self._ask_again()
 
     def _advance(self, size: int) -> None:
         """Count *size* more bytes, and tell the user."""

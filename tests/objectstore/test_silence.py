@@ -1,0 +1,200 @@
+"""A server that drops messages without a word: what was dropped is sent again, and stored once.
+
+So does a cluster that has no leader for a moment. Here a server is told to map what comes to
+another subject, where somebody listens and says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from natsev import RequestTimeout
+
+BUCKET = 'lossy'
+CHUNKS, METAS = f'$O.{BUCKET}.C.*', f'$O.{BUCKET}.M.*'
+DATA = os.urandom(6_000_000)
+# Short, for what is dropped is sent again after a part of it.
+TIMEOUT = 2000
+
+
+class Losses:
+    """Some of what is published is lost, between ``begin`` and ``end``."""
+
+    def __init__(self, run, server, client):
+        self._run = run
+        self._server = server
+        self._client = client
+        self._lost = self._probes_lost = self._probes_found = 0
+        client.subscribe('lost.*', self._count_lost)
+        client.subscribe('probe', self._count_found)
+
+    def begin(self, *subjects, percent=100):
+        lines = ['"probe": "lost.probe"']
+        for subject in subjects:
+            target = f'{{ destination: "lost.{{{{wildcard(1)}}}}", weight: "{percent}%" }}'
+            lines.append(f'"{subject}": [{target}]')
+        self._load(f'mappings = {{ {", ".join(lines)} }}', lambda: self._probes_lost)
+
+    def end(self):
+        self._load('mappings = {}', lambda: self._probes_found)
+
+    def await_some(self, number=1):
+        """Run until so many more have been lost."""
+        wanted = self._lost + number
+        self._run.until(lambda: self._lost >= wanted)
+
+    def _count_lost(self, subject, *_):
+        if subject == 'lost.probe':
+            self._probes_lost += 1
+        else:
+            self._lost += 1
+
+    def _count_found(self, *_):
+        self._probes_found += 1
+
+    def _load(self, config, probes):
+        self._server.config = config
+        self._server.send_signal(signal.SIGHUP)
+        before = probes()
+        self._run.until(lambda: self._client.publish('probe') or probes() > before)
+
+
+class Results(list):
+    def __call__(self, *result):
+        self.append(result)
+
+    def await_all(self, run, number=1):
+        run.until(lambda: len(self) == number, 60)
+        assert [result[1] for result in self if result[1] is not None] == []
+
+
+@pytest.fixture
+def unique():
+    return BUCKET
+
+
+@pytest.fixture
+def server(start_server):
+    return start_server(config='mappings = {}')
+
+
+@pytest.fixture
+def store(server, make_store):
+    return make_store(server, timeout=TIMEOUT)
+
+
+@pytest.fixture
+def losses(run, server, connect):
+    return Losses(run, server, connect(port=server.port))
+
+
+def test_all_chunks_are_lost_for_a_while(run, store, inside, losses):
+    results = Results()
+    losses.begin(CHUNKS)
+    store.put('a', DATA, results)
+    losses.await_some(10)
+    losses.end()
+    results.await_all(run)
+    assert run.call(store.get, 'a')[:2] == (DATA, None)
+    inside.await_only(results[0][0])
+
+
+@pytest.mark.parametrize('percent', [30, 50, 90])
+def test_some_chunks_are_lost_among_others(run, store, inside, losses, percent):
+    """Those behind a lost one are stored before it is sent again: they must not stay there."""
+    results = Results()
+    losses.begin(CHUNKS, percent=percent)
+    store.put('a', DATA, results)
+    losses.await_some()
+    losses.end()
+    results.await_all(run)
+    assert run.call(store.get, 'a')[:2] == (DATA, None)
+    inside.await_only(results[0][0])
+
+
+@pytest.mark.parametrize('size', [0, 1000, 400_000])
+def test_the_metadata_is_lost(run, store, inside, losses, size):
+    run.call(store.put, 'a', b'old')
+    results = Results()
+    losses.begin(METAS)
+    store.put('a', DATA[:size], results)
+    losses.await_some()
+    losses.end()
+    results.await_all(run)
+    assert run.call(store.get, 'a')[:2] == (DATA[:size], None)
+    inside.await_only(results[0][0])
+
+
+def test_anything_of_small_objects_is_lost(run, store, inside, losses):
+    results = Results()
+    losses.begin(CHUNKS, METAS, percent=50)
+    for number in range(30):
+        store.put(f'{number % 10}', b'%d' % number, results)
+    losses.await_some(5)
+    losses.end()
+    results.await_all(run, 30)
+    last = {}
+    for info, _ in sorted(results, key=lambda result: result[0]['seq']):
+        last[info['name']] = info
+    inside.await_chunks({info['nuid']: 1 for info in last.values()})
+
+
+def test_a_tombstone_is_lost(run, store, inside, losses):
+    run.call(store.put, 'a', b'x' * 200_000)
+    results = Results()
+    losses.begin(METAS)
+    store.delete('a', results)
+    losses.await_some()
+    losses.end()
+    results.await_all(run)
+    assert results == [(True, None)]
+    assert run.call(store.get, 'a') == (None, None, None)
+    inside.await_chunks({})
+
+
+def test_a_change_is_lost(run, store, losses):
+    run.call(store.put, 'a', b'x')
+    results = Results()
+    losses.begin(METAS)
+    store.update_meta('a', {'description': 'new'}, results)
+    losses.await_some()
+    losses.end()
+    results.await_all(run)
+    meta, _ = run.call(store.info, 'a')
+    assert (meta['description'], meta['seq']) == ('new', results[0][0]['seq'])
+
+
+@pytest.mark.parametrize('size', [1000, len(DATA)])
+def test_a_server_that_stands_still_gets_everything_twice(run, server, store, inside, size):
+    """What is sent again was not lost this time: it counts once."""
+    run.call(store.put, 'b', DATA[:200_000])
+    run.call(store.put, 'c', DATA[:200_000])
+    put, deleted, changed = Results(), Results(), Results()
+    for _ in range(2):
+        server.send_signal(signal.SIGSTOP)
+        timer = store._bucket.nats.port.timer(lambda: server.send_signal(signal.SIGCONT))
+        timer.start(TIMEOUT * 0.0006)
+        store.put('a', DATA[:size], put)
+        store.delete('b', deleted)
+        store.update_meta('c', {'description': 'new'}, changed)
+        run.until(lambda: put and deleted and changed)
+        timer.close()
+        assert [deleted.pop(), put[-1][1], changed.pop()[1]] == [(True, None), None, None]
+        put.clear()
+        assert run.call(store.get, 'a')[:2] == (DATA[:size], None)
+        run.call(store.put, 'b', DATA[:200_000])
+    run.call(store.delete, 'b')
+    run.call(store.delete, 'c')
+    inside.await_only(run.call(store.info, 'a')[0])
+
+
+def test_nothing_arrives_any_more(run, store, inside, losses):
+    losses.begin(CHUNKS)
+    info, err = run.call(store.put, 'a', DATA)
+    assert info is None
+    assert isinstance(err, RequestTimeout)
+    losses.end()
+    inside.await_chunks({})
