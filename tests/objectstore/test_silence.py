@@ -168,15 +168,16 @@ def test_a_change_is_lost(run, store, losses):
 
 
 @pytest.mark.parametrize('size', [1000, len(DATA)])
-def test_a_server_that_stands_still_gets_everything_twice(run, server, store, inside, size):
+def test_a_server_that_stands_still_gets_everything_twice(run, server, make_store, inside_of, size):
     """What is sent again was not lost this time: it counts once."""
+    store = make_store(server, timeout=2 * TIMEOUT)
     run.call(store.put, 'b', DATA[:200_000])
     run.call(store.put, 'c', DATA[:200_000])
     put, deleted, changed = Results(), Results(), Results()
     for _ in range(2):
         server.send_signal(signal.SIGSTOP)
         timer = store._bucket.nats.port.timer(lambda: server.send_signal(signal.SIGCONT))
-        timer.start(TIMEOUT * 0.0006)
+        timer.start(2.2)
         store.put('a', DATA[:size], put)
         store.delete('b', deleted)
         store.update_meta('c', {'description': 'new'}, changed)
@@ -188,7 +189,7 @@ def test_a_server_that_stands_still_gets_everything_twice(run, server, store, in
         run.call(store.put, 'b', DATA[:200_000])
     run.call(store.delete, 'b')
     run.call(store.delete, 'c')
-    inside.await_only(run.call(store.info, 'a')[0])
+    inside_of(store).await_only(run.call(store.info, 'a')[0])
 
 
 def test_nothing_arrives_any_more(run, store, inside, losses):
