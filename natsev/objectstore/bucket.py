@@ -314,6 +314,8 @@ class Bucket:
                     then(None)
             elif isinstance(message, NatsError):
                 op.fail(message)
+            elif 'last_by_subj' in body and self.lags(message):
+                self.leader(op, body, then)
             else:
                 then(message)
 
@@ -335,6 +337,11 @@ class Bucket:
         self._known[subject] = known
         if len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
+
+    def lags(self, message: StoredMessage) -> bool:
+        """Is *message*, read as the last of its subject, older than what was seen there before?"""
+        known = self._known.get(message['subject'])
+        return self.replicated and known is not None and message['seq'] < known.seq
 
     def forget(self) -> None:
         """Forget all that is known: the bucket is another one now."""

@@ -129,6 +129,8 @@ class _Round:
             self._op.fail(err)
             return
         for message in messages or ():
+            if self._bucket.lags(message):
+                continue  # as if it were not there: the leader is asked
             for name in self._names[message['subject']]:
                 self._take_in(name, message)
         self.ask()

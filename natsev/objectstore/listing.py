@@ -115,10 +115,22 @@ class Listing(Transfer):
         self._gatherer = gatherer
         self._doubts: dict[str, ObjectMeta] = {}  # by their subjects
         self._asking = False
-        self._all_read = False
+        self._caught_up_once = self._all_read = False
+        # The newest metadata read; and that of the leader, once it was asked.
+        self._read_up_to = 0
+        self._read_until: int | None = None
         self._consumption: Consumption | None = None
 
     def _go_on(self) -> None:
+        if self._consumption is None:
+            self._bucket.open(self, self._consume)
+        elif self._asking:
+            self._asking = False
+            self._ask()
+        elif self._caught_up_once and not self._all_read:
+            self._caught_up()
+
+    def _consume(self) -> None:
         if self._consumption is None:  # over a lost connection it goes on by itself
             self._consumption = self._bucket.js.ordered(
                 self._bucket.stream,
@@ -128,14 +140,15 @@ class Listing(Transfer):
                 on_caught_up=self._caught_up,
                 on_end=self._failed,
             )
-        elif self._asking:
-            self._asking = False
-            self._ask()
 
     def _message(self, message: Message) -> None:
         self._touch()
-        if self.done:
-            return
+        if not self.done:
+            self._take(message)
+            self._read_up_to = message.seq
+            self._look_whether_all()
+
+    def _take(self, message: Message) -> None:
         try:
             meta = record.parse(stored(message), self._bucket.name)
         except InvalidMetaError:
@@ -150,8 +163,27 @@ class Listing(Transfer):
             self._add(meta)
 
     def _caught_up(self) -> None:
-        self._all_read = True
-        self._ask()
+        """All is read that one server had. Of several, it may lag behind: the leader tells."""
+        self._caught_up_once = True
+        if self._bucket.replicated:
+            last = {'last_by_subj': self._bucket.subjects.metas + '>'}
+            self._bucket.leader(self, last, self._newest_read)
+        else:
+            self._all_read = True
+            self._ask()
+
+    def _newest_read(self, message: StoredMessage | None) -> None:
+        self._read_until = message['seq'] if message is not None else 0
+        self._look_whether_all()
+
+    def _look_whether_all(self) -> None:
+        if self._read_until is not None and self._read_up_to >= self._read_until:
+            self._all_read = True
+            self._ask()
+
+    def _ask_again(self) -> None:
+        if self._read_until is not None and not self._all_read:
+            self._caught_up()  # the newest may be gone by now
 
     # Names where another client spells them.
 

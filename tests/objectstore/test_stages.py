@@ -585,7 +585,7 @@ DENIED = {
     'direct get': ('$JS.API.DIRECT.GET.>', {'get', 'stream', 'info', 'put large'}),
     'leader get': ('$JS.API.STREAM.MSG.GET.>', {'delete'}),
     'consumers': ('$JS.API.CONSUMER.>', {'list'}),
-    'info': ('$JS.API.STREAM.INFO.>', OPERATIONS.keys() - {'put if', 'list'}),
+    'info': ('$JS.API.STREAM.INFO.>', OPERATIONS.keys() - {'put if'}),
 }
 
 

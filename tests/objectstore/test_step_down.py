@@ -53,5 +53,8 @@ def test_all_goes_well_without_a_leader(run, store):
         store.delete('old' if not number else f'new{number - 1}', told('delete'))
         run.until(lambda ends=ends: len(ends) == 6, 60)
         assert set(ends.values()) == {None}, ends
-    listed = run.call(store.list)[0]
-    assert listed == ['a', f'new{ROUNDS - 1}']
+        # Whoever answers must know by now what the leader had acknowledged.
+        kept = ['a', f'new{number}']
+        assert run.call(store.list) == (kept, None)
+        found, _ = run.call(store.infos, [f'new{number}', f'new{number - 1}', 'old'])
+        assert [meta is not None for meta in found] == [True, False, False]
