@@ -65,7 +65,7 @@ MAY_IMPORT = {
     'jetstream': LEAVES + ' calls codec coded loop nats timeouts wire',
     'micro': LEAVES + ' calls nats settings',
     'kv': LEAVES + ' calls codec jetstream',
-    'objectstore': LEAVES + ' calls jetstream loop nats',
+    'objectstore': LEAVES + ' calls jetstream jobs loop nats',
     'gevent': LEAVES + ' ev loop',
     'server': 'errors',
 }

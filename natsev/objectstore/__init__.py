@@ -16,6 +16,7 @@ from ..nuid import next_nuid
 from ..subjects import check_bucket
 from . import check, record
 from .admin import BucketStatus
+from .ahead import ReadAhead
 from .bucket import Bucket
 from .buckets import Buckets
 from .catalog import Catalog
@@ -193,7 +194,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             raise ValueError('resume does not go with a codec')
         if atomic:
             return self._commit([self._item(name, source, **options)], cb, _the_only, progress)
-        return self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)
+        if isinstance(data, Path) and not resume:
+            source = ReadAhead(data, self._bucket.nats.port)
+        put = self._put(name, source, cb, progress=progress, skip_same=skip_same, **options)
+        if isinstance(source, ReadAhead):
+            source.on_ready = put.wake
+        return put
 
     def put_stream(
         self,

@@ -118,6 +118,9 @@ class Put(Transfer):
         self._at_end = False
         self._ahead: deque[Buffer] = deque()  # read, but not yet taken by the chunks
         self._skip_same = skip_same
+        # What is there, and the hash of the source so far, while they are compared.
+        self._compared: tuple[ObjectMeta, Any] | None = None
+        self._hash_soon = False
         self._ttl = ttl
         self._chunks = Chunks(self, bucket, meta['nuid'], ttl_of_chunks(ttl))
         # Is it one chunk, which goes out together with the metadata?
@@ -194,6 +197,7 @@ class Put(Transfer):
         self._bucket.leader(self, {'last_by_subj': self._subject}, self._compare_with)
 
     def _compare_again(self) -> None:
+        self._compared = None
         try:
             if not self._source.rewind():
                 raise OSError('it cannot be read twice')
@@ -215,21 +219,27 @@ class Put(Transfer):
         ):
             self._differs()
         else:
-            self._hash_on(meta, hashlib.sha256())
+            self._compared = meta, hashlib.sha256()
+            self._hash_on()
 
-    def _hash_on(self, meta: ObjectMeta, digest: Any) -> None:
+    def _hash_on(self) -> None:
         """Hash the source, a part in each turn of the loop."""
-        if not self.running:
+        if self._compared is None or not self.running:
             return  # begins again with the next connection, or when it is resumed
+        meta, digest = self._compared
         try:
             for _ in range(_HASHED_PER_TURN):
                 piece = plain(self._source).read(_HASHED)
-                digest.update(piece or b'')
-                if not piece or len(piece) < _HASHED:
+                if piece is None:
+                    return  # goes on when there is something to read
+                digest.update(piece)
+                if len(piece) < _HASHED:
                     break
             else:
-                self._nats.call_soon(self._hash_on, meta, digest)
+                self._hash_soon = True
+                self._nats.call_soon(self._hash_next)
                 return
+            self._compared = None
             if digest.digest() == codecs.plain_digest(meta):
                 self._end(meta, None)
             elif not self._source.rewind():
@@ -238,6 +248,10 @@ class Put(Transfer):
                 self._differs()
         except Exception as exc:  # whatever the user's file raises
             self._source_failed(exc)
+
+    def _hash_next(self) -> None:
+        self._hash_soon = False
+        self._hash_on()
 
     def _differs(self) -> None:
         self._stage = _Stage.STARTING
@@ -268,7 +282,8 @@ class Put(Transfer):
         if not self.running:
             return
         if self._stage is _Stage.COMPARING:
-            self._compare_again()
+            if not self._hash_soon:
+                self._hash_on()
         elif self._stage is _Stage.STARTING:
             self._look()
         elif self._stage is _Stage.SENDING and self._chunks.refusal is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -160,18 +161,51 @@ class PathFile:
         self.size = self._state[0]
 
     @property
+    def regular(self) -> bool:
+        """Is it a file that can be read at any place?"""
+        assert self._file is not None
+        return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+
+    @property
     def mtime_ns(self) -> int:
         """When it was changed last, as it was opened."""
         return self._state[1]
 
     def _now(self) -> tuple[int, int]:
         assert self._file is not None
-        stat = os.fstat(self._file.fileno())
-        return stat.st_size, stat.st_mtime_ns
+        now = os.fstat(self._file.fileno())
+        return now.st_size, now.st_mtime_ns
 
     def read(self, size: int) -> bytes:
         assert self._reader is not None
-        piece = self._reader.read(size)
+        return self._unchanged(self._reader.read(size), size)
+
+    def read_at(self, at: int, size: int) -> bytes:
+        """Return *size* bytes from *at* on, fewer only at the end; may be called in a thread."""
+        assert self._file is not None
+        pieces = []
+        missing = size
+        while missing and (piece := os.pread(self._file.fileno(), missing, at)):
+            pieces.append(piece)
+            at += len(piece)
+            missing -= len(piece)
+        return self._unchanged(b''.join(pieces), size)
+
+    def in_memory(self, at: int, size: int) -> bool:
+        """Can so much surely be read without waiting for the disk? Where none can tell: no."""
+        assert self._file is not None
+        last = min(at + size, self._state[0]) - 1
+        if last < at:
+            return True
+        try:
+            return all(
+                os.preadv(self._file.fileno(), [bytearray(1)], place, os.RWF_NOWAIT)
+                for place in (at, last)
+            )
+        except (OSError, AttributeError):  # not now; or the file system, or the system, cannot
+            return False
+
+    def _unchanged(self, piece: bytes, size: int) -> bytes:
         if len(piece) < size and self._now() != self._state:
             raise ObjectStoreError(f'{self._path} changed while it was read')
         return piece
