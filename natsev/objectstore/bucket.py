@@ -187,7 +187,7 @@ class Bucket:
         asked = self._asked()
 
         def replied(reply: Reply | NatsError) -> None:
-            self._measure(asked)
+            self.measure(asked)
             if isinstance(reply, NatsError):
                 self.failed(op, reply, catch)
             else:
@@ -202,7 +202,8 @@ class Bucket:
     def _asked(self) -> float | None:
         return monotonic() if self.nats.is_connected() else None
 
-    def _measure(self, asked: float | None) -> None:
+    def measure(self, asked: float | None) -> None:
+        """A reply is here to what was asked at *asked*: has a round trip ever been quicker?"""
         if asked is not None:
             took = monotonic() - asked
             self.rtt = took if self.rtt is None else min(self.rtt, took)
@@ -304,7 +305,7 @@ class Bucket:
         asked = self._asked()
 
         def replied(message: StoredMessage | NatsError) -> None:
-            self._measure(asked)
+            self.measure(asked)
             if isinstance(message, NoResponders):  # no direct gets any more, or no such stream
                 self.leader(op, body, then)
             elif isinstance(message, MessageNotFoundError):

@@ -159,13 +159,21 @@ class Chunks:
         self._sent: deque[_Chunk] = deque()
         self._again: deque[_Chunk] = deque()
         self._in_flight = 0
-        self._widest = next(window for rtt, window in _WINDOWS if (bucket.rtt or 0.0) < rtt)
-        self._window = self._widest
+        self._allowed = _WINDOWS[-1][1]  # less after a refusal or a silence
         self._attempt = 0
         self._done = 0
         self._last_seq = 0
         self._more_soon = False
         self._probe: _Probe | None = None
+
+    @property
+    def _window(self) -> int:
+        return min(self._allowed, self._widest)
+
+    @property
+    def _widest(self) -> int:
+        rtt = self._bucket.rtt or 0.0
+        return next(window for limit, window in _WINDOWS if rtt < limit)
 
     @property
     def settled(self) -> bool:
@@ -253,6 +261,8 @@ class Chunks:
         if isinstance(reply, NatsError):
             self.refusal = self.refusal or reply
         else:
+            if not chunk.index:
+                self._bucket.measure(chunk.sent_at)
             chunk.seq = _sequence(reply)
         self._advance()
 
@@ -275,8 +285,8 @@ class Chunks:
             self._last_seq = chunk.seq
             self._done += 1
             self._in_flight -= size
-            if self._window < self._widest:
-                self._window += size * size // self._window  # one chunk more per window
+            if self._allowed < self._widest:
+                self._allowed += size * size // self._allowed  # one chunk more per window
             self._owner.stored(size)
 
     # After a silence.
@@ -292,7 +302,7 @@ class Chunks:
             self._give_up(unanswered)
             self._refused()
         else:
-            self._window = max(self._window // 2, 1)
+            self._narrow()
             self._probe = probe = _Probe(self, unanswered)
             probe.request = self._publish(probe.chunk, probe.replied)
         return True
@@ -323,6 +333,9 @@ class Chunks:
         probe, self._probe = self._probe, None
         if probe is not None:
             probe.cancel()
+
+    def _narrow(self) -> None:
+        self._allowed = max(self._window // 2, 1)
 
     def _safe_seconds(self) -> float:
         """Return for how long the stream is sure to know the ids."""
@@ -372,7 +385,7 @@ class Chunks:
     def _send_again(self) -> None:
         self.refusal = None
         self._owner.refused()
-        self._window = max(self._window // 2, 1)
+        self._narrow()
         self._requeue()
         self.pump()
 
