@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Two workers: about what two cores do. PYTEST_ARGS= runs one test after the other.
 PYTEST_ARGS ?= -n 2
-SOAK_RUNS ?= 500
+CHAOS_RUNS ?= 30
+CHAOS_SEED ?= 1
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= wire headers info creds replies
 PYTHONS ?= python3.10 python3.11 python3.12 python3.13 python3.14
@@ -20,7 +21,7 @@ EXTENSION := $(wildcard natsev/wire/_speedups*.[ch])
 PYEV_WORKS := 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 12))'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-pure test-pyev test-pyev-on sanitize lint format types check soak \
+.PHONY: help demo quick test test-pure test-pyev test-pyev-on sanitize lint format types check chaos \
 	fuzz cover bench bench-quick docs dist check-dist clean venv-without-ensurepip
 
 help:  ## show this
@@ -68,8 +69,9 @@ types: $(INSTALLED)  ## mypy --strict
 
 check: lint types test  ## what CI runs
 
-soak: $(INSTALLED)  ## random operations on a network that misbehaves, for SOAK_RUNS seeds
-	$(BIN)/python -m pytest tests/test_chaos.py -x --chaos-runs $(SOAK_RUNS) $(PYTEST_ARGS)
+chaos: $(INSTALLED)  ## the fault laboratory: every scenario with CHAOS_RUNS seeds, and its figures
+	$(BIN)/python -m pytest tests/chaos --chaos-seed $(CHAOS_SEED) --chaos-runs $(CHAOS_RUNS) \
+		--tb short $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.fuzz  ## atheris on the parsers, FUZZ_SECONDS for each target
 	@for target in $(FUZZ_TARGETS); do \

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -15,8 +13,8 @@ from types import TracebackType
 from typing import Any
 
 from natsev.server import Server
+from tests.ports import free_ports
 
-_ROUTE_PORTS = 12_000, 32_000
 _SECONDS = 60
 # Between two looks at the servers: an election takes a second or two, there is nothing to await.
 _PAUSE_SECONDS = 0.05
@@ -34,19 +32,25 @@ class Cluster:
     def __init__(
         self, size: int = 3, config: Mapping[str, Any] | None = None, binary: Path | None = None
     ) -> None:
-        ports = _free_ports(size)
-        routes = [f'nats://127.0.0.1:{port}' for port in ports]
+        ports = free_ports(2 * size)
+        for_clients, for_routes = ports[:size], ports[size:]
+        routes = [f'nats://127.0.0.1:{port}' for port in for_routes]
         self.nodes = [
             Server(
-                name=f'n{number}',
+                name=f'n{number + 1}',
+                port=for_clients[number],
                 binary=binary,
                 config={
                     'http': '127.0.0.1:-1',
-                    'cluster': {'name': 'c', 'listen': f'127.0.0.1:{port}', 'routes': routes},
+                    'cluster': {
+                        'name': 'c',
+                        'listen': f'127.0.0.1:{for_routes[number]}',
+                        'routes': routes,
+                    },
                     **(config or {}),
                 },
             )
-            for number, port in enumerate(ports, 1)
+            for number in range(size)
         ]
 
     def start(self) -> Cluster:
@@ -94,22 +98,6 @@ class Cluster:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-
-def _free_ports(number: int) -> list[int]:
-    """Ports that were free a moment ago: routes must be known before a node starts.
-
-    Not of those that the system gives to outgoing connections: while a node is down, the others
-    try to reach it, and one of these attempts could be given the very port it comes back to.
-    """
-    with contextlib.ExitStack() as held:
-        ports: list[int] = []
-        while len(ports) < number:
-            port = random.randrange(*_ROUTE_PORTS)
-            with contextlib.suppress(OSError):
-                held.enter_context(socket.create_server(('127.0.0.1', port)))
-                ports.append(port)
-        return ports
 
 
 def _ask(node: Server, what: str) -> dict[str, Any]:

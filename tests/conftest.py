@@ -55,6 +55,7 @@ from natsev.nuid import next_nuid
 from natsev.server import Server, find_server
 from tests.cluster import Cluster
 from tests.peers import COMMANDS, Peer, lacking
+from tests.ports import free_ports
 from tests.proxy import Proxy
 from tests.running import ErrorGuard, Run
 
@@ -64,15 +65,15 @@ VERSIONS = [*(ROOT / 'tests' / 'server_versions.txt').read_text().split(), 'newe
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption('--chaos-seed', type=int, help='play this seed of tests/test_chaos.py again')
-    parser.addoption('--chaos-runs', type=int, default=2, help='how many seeds of it')
+    add = parser.addoption
+    add('--chaos-seed', type=int, default=1, help='the first seed of tests/chaos')
+    add('--chaos-runs', type=int, default=1, help='how many seeds, from the first one on')
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if 'chaos_seed' in metafunc.fixturenames:
-        seed, runs = metafunc.config.option.chaos_seed, metafunc.config.option.chaos_runs
-        seeds = [seed] if seed is not None else range(1, 1 + runs)
-        metafunc.parametrize('chaos_seed', seeds)
+        first, runs = metafunc.config.option.chaos_seed, metafunc.config.option.chaos_runs
+        metafunc.parametrize('chaos_seed', range(first, first + runs))
 
 
 def missing(what: str) -> None:
@@ -132,7 +133,7 @@ def start_server() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start_server(**options: Any) -> Server:
-        servers.append(Server(**options))
+        servers.append(Server(**{'port': free_ports(1)[0], **options}))
         return servers[-1].start()
 
     yield start_server

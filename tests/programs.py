@@ -49,6 +49,11 @@ class Program:
         """Press Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
+    def kill(self) -> None:
+        """End it like a crash."""
+        self._process.kill()
+        self.finish()
+
     def finish(self) -> tuple[list[str], str]:
         """Wait for the end. Return the lines printed since, and what went to stderr."""
         try:

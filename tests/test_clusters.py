@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import random
 import signal
 
 import pytest
 
-from natsev import JetStream, ObjectStore
+from natsev import JetStream
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.slow
 AGAIN = {'reconnect': True, 'reconnect_delay': 50, 'max_reconnect_delay': 200}
-SIZE = 1_000_000
 
 
 @pytest.fixture(scope='module')
@@ -143,93 +140,3 @@ def test_ten_times_the_node_that_the_client_is_on_is_killed(run, connect, cluste
     run.until(lambda: set(acked) <= set(seen), 60)
     assert len(seen) == len(set(seen)), 'delivered once'
     assert run.call(js.stream_delete, unique)[1] is None
-
-
-class Traffic:
-    """Puts, gets and a watch of a bucket that go on until ``stop``, each checked.
-
-    Attributes:
-        stored: the bytes of every object whose put succeeded, by name.
-        ended: how many puts and gets have ended.
-        errors: which of them failed, of what object, and with what.
-    """
-
-    def __init__(self, store):
-        self.store = store
-        self.stored = {}
-        self.ended = self.begun = self.running = 0
-        self.errors = []
-        self.seen = []
-        self.goes_on = True
-        self.watch = store.watch(self.changed)
-
-    def changed(self, meta, err):
-        assert err is None
-        if meta is not None:
-            self.seen.append(meta['name'])
-
-    def begin(self, step):
-        if self.goes_on:
-            self.running += 1
-            self.begun += 1
-            step(f'o{self.begun}')
-
-    def end(self, name, err, step):
-        self.ended += 1
-        self.running -= 1
-        if err is not None:
-            self.errors.append((self.ended, step.__name__, name, err))
-        self.store._bucket.nats.call_soon(self.begin, step)
-
-    def put(self, name):
-        data = os.urandom(SIZE)
-
-        def stored(meta, err):
-            if err is None:
-                assert name not in self.stored
-                self.stored[name] = data
-            self.end(name, err, self.put)
-
-        self.store.put(name, data, stored)
-
-    def get(self, _):
-        name = random.choice([*self.stored])
-
-        def got(data, err):
-            assert err is not None or data == self.stored[name]
-            self.end(name, err, self.get)
-
-        self.store.get(name, got)
-
-
-def test_ten_times_the_node_is_killed_under_puts_gets_and_a_watch(run, connect, cluster, unique):
-    nats = connect(servers=cluster.urls, on_error=lambda err: None, **AGAIN)
-    store = ObjectStore(js=JetStream(nats=nats), bucket=unique, timeout=60_000)
-    assert run.call(store.create_bucket, {'replicas': 3})[1] is None
-    traffic = Traffic(store)
-    for _ in range(2):
-        traffic.begin(traffic.put)
-    run.until(lambda: traffic.stored)
-    for _ in range(2):
-        traffic.begin(traffic.get)
-    for kill in range(1, 11):
-        enough = traffic.ended + 2
-        run.until(lambda n=enough: traffic.ended >= n and nats.is_connected(), 60)
-        before = nats.stats()['bytes_out']
-        run.until(lambda n=before: nats.stats()['bytes_out'] > n + SIZE // 4, 60)
-        node = node_of(cluster, nats)
-        node.kill()
-        run.until(lambda n=kill: nats.stats()['reconnects'] >= n, 60)
-        node.start()
-        cluster.await_health(node)
-    traffic.goes_on = False
-    run.until(lambda: not traffic.running, 60)
-    assert traffic.errors == [], f'of {traffic.ended} puts and gets'
-    assert traffic.ended == traffic.begun, 'every callback exactly once'
-    run.until(lambda: len(traffic.seen) >= len(traffic.stored), 60)
-    assert sorted(traffic.seen) == sorted(traffic.stored), 'each is told of once'
-    traffic.watch.stop()
-    assert sorted(run.call(store.list)[0]) == sorted(traffic.stored)
-    for name, data in traffic.stored.items():
-        assert run.call(store.get, name)[:2] == (data, None)
-    assert run.call(store.delete_bucket)[1] is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from random import Random
 
 import pytest
 
@@ -201,45 +200,6 @@ def test_the_purge_of_what_was_replaced_survives_a_cut(run, far_store, store, in
         run.until(lambda: results)  # noqa: B023
         assert results[0][1] is None
     inside.await_only(results[0][0])
-
-
-@pytest.mark.parametrize('seed', range(5))
-def test_random_cuts_among_many_transfers(run, far_store, store, inside, seed):
-    """Puts that race for six names, and gets between them: no object is lost, nothing is left."""
-    random = Random(seed)
-    far_store._bucket.batches = random.random() < 0.6
-
-    cuts = iter(range(25))
-
-    def cut():
-        far_store.proxy.cut()
-        if next(cuts, None) is not None:
-            timer.start(random.random() * 0.1)
-
-    timer = far_store._bucket.nats.port.timer(cut)
-    timer.start(random.random() * 0.1)
-    stored, got = [], []
-
-    def put(name, data):
-        far_store.put(name, data, lambda info, err: stored.append((info, err, data)))
-
-    for number in range(40):
-        size = random.choice([0, 10, 5000, 131072, 300_000, 4_000_000])
-        put(random.choice('abcdef'), DATA[number : number + size])
-        if number % 5 == 0:
-            far_store.get(random.choice('abcdef'), lambda data, err: got.append(err))
-    run.until(lambda: len(stored) == 40 and len(got) == 8)
-    timer.close()
-    assert [err for _, err, _ in stored if err] == [err for err in got if err] == []
-    last = {}
-    for info, _, data in sorted(stored, key=lambda entry: entry[0]['seq']):
-        last[info['name']] = info, data
-    for name, (info, data) in last.items():
-        assert run.call(store.get, name)[:2] == (data, None)
-        assert run.call(store.info, name)[0]['seq'] == info['seq']
-    inside.await_chunks(
-        {info['nuid']: info['chunks'] for info, _ in last.values() if info['chunks']}
-    )
 
 
 @pytest.mark.parametrize('when', [0, 5_000_000])

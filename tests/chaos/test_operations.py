@@ -4,8 +4,8 @@
 - nothing acknowledged is lost;
 - nothing is delivered twice to a subscription.
 
-The seed of a run that fails is in the test's name: ``pytest tests/test_chaos.py --chaos-seed N``
-plays it again. ``make soak`` runs new seeds until it is interrupted.
+Of the whole client, where the scenarios beside it are of the object store. The seed stands in the
+test's name.
 """
 
 from __future__ import annotations

@@ -1,0 +1,203 @@
+"""What is done to a bucket. A scenario is a function of a ``Lab``; it says what breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from natsev import DisconnectedError, NatsError, StorageFullError, WrongSequenceError
+from tests.chaos.history import MIB
+from tests.chaos.lab import KINDS, LARGE, SMALL, Lab
+from tests.programs import Program
+
+# These are calls, not transfers: one whose connection is lost says so.
+CUT = dict.fromkeys(('delete', 'info', 'status'), (DisconnectedError,))
+
+
+def kill_in_a_put(lab: Lab) -> None:
+    """kill -9 of the server in a put, which replaces an object."""
+    lab.on_server()
+    size = lab.random.choice((100, 1_000_000, 24 * MIB))
+    lab.put('a', 300_000)
+    lab.settle()
+    transfer = lab.put('a', size)
+    lab.at_random(transfer, size, lab.crash)
+
+
+def kill_in_a_get(lab: Lab) -> None:
+    """kill -9 of the server in a get, in batches or by a consumer."""
+    lab.on_server()
+    lab.store._bucket.batches = lab.random.random() < 0.6
+    size = lab.random.choice((100, 1_000_000, 24 * MIB))
+    lab.put('a', size)
+    lab.settle()
+    lab.at_random(lab.get('a'), size, lab.crash)
+
+
+def kills(lab: Lab) -> None:
+    """kill -9 of the server, four times, under traffic."""
+    lab.on_server()
+    lab.allowed = CUT
+    # A server that is killed a second time brings back what it had acknowledged to have purged.
+    lab.leaves_orphans = True
+    lab.traffic()
+    for _ in range(4):
+        lab.pause(0.02, 0.4)
+        lab.crash()
+
+
+def cuts(lab: Lab) -> None:
+    """Connections cut, at once or after some bytes, and refused for a while."""
+    lab.behind_proxy()
+    lab.allowed = CUT
+    lab.traffic()
+    for _ in range(20):
+        lab.pause(0.01, 0.15)
+        lab.random.choice((lab.proxy.cut, lambda: lab.proxy.cut_after(lab.random.randrange(MIB))))()
+        lab.proxy.refusing = lab.random.random() < 0.3
+    lab.proxy.refusing = False
+    lab.proxy.cut_after(None)
+
+
+def stalls(lab: Lab) -> None:
+    """A network that stalls, for longer than pings wait, too, and that delays."""
+    lab.behind_proxy()
+    lab.allowed = CUT
+    lab.traffic()
+    for _ in range(4):
+        lab.proxy.delay = lab.random.choice((0, 0.001, 0.01))
+        lab.pause(0.1, 0.5)
+        lab.stall(lab.random.choice((0.1, 0.1, 4)))
+    lab.proxy.delay = 0
+
+
+def step_downs(lab: Lab) -> None:
+    """The leader of three replicas steps down, five times."""
+    lab.on_cluster()
+    lab.allowed = CUT
+    lab.traffic()
+    for _ in range(5):
+        lab.pause(0.1, 1)
+        lab.step_down()
+
+
+def node_kills(lab: Lab) -> None:
+    """kill -9 of any one of three nodes, twice."""
+    lab.on_cluster()
+    lab.allowed = CUT
+    lab.traffic()
+    for _ in range(2):
+        lab.pause(0.1, 1)
+        lab.crash_node()
+
+
+def full_bucket(lab: Lab) -> None:
+    """A bucket at its max_bytes: puts, overwrites and deletes go on."""
+    lab.on_server({'max_bytes': 12 * MIB})
+    _in_little_room(lab)
+
+
+def full_server(lab: Lab) -> None:
+    """A server at its max_file_store."""
+    lab.on_server(config={'jetstream': {'max_file_store': 12 * MIB}})
+    _in_little_room(lab)
+
+
+def _in_little_room(lab: Lab) -> None:
+    lab.allowed = {'put': (StorageFullError,), 'delete': (StorageFullError,)}
+    lab.traffic('abcdefghijkl')
+    lab.run.until(lambda: len(lab.history.failures()) >= 5 and len(lab.history.calls) > 200)
+    lab.settle()
+    # There is room again, for those who come after.
+    lab.allowed['delete'] = ()
+    for name in 'abcdefghijkl':
+        lab.delete(name)
+    lab.settle()
+    lab.put('a', 4_000_000)
+
+
+def full_disk(lab: Lab) -> None:
+    """A disk without room; then there is some, and the server is started again."""
+    grow, place = lab.small_disk(48)
+    lab.timeout = 3000
+    lab.on_server(store_dir=place)
+    lab.allowed = dict.fromkeys(KINDS, (NatsError,))
+    lab.leaves_orphans = True  # out of room, the server does not purge either
+    lab.traffic('abcdefghijkl', LARGE)
+    lab.run.until(lambda: len(lab.history.failures()) >= 5, 60)
+    lab.settle()
+    grow(480)
+    lab.background(lab.server.restart)
+    lab.put('after', 4_000_000)
+    lab.settle()
+    assert lab.history.calls[-1].seq
+
+
+def race(lab: Lab) -> None:
+    """200 writers on one name, with four clients; some on condition that there is nothing."""
+    lab.on_server()
+    lab.allowed = {'put': (WrongSequenceError,)}
+    lab.watch()
+    stores = [lab.client([lab.server.url]) for _ in range(4)]
+    for number in range(200):
+        size = lab.random.choice((*SMALL, 300_000))
+        lab.put('a', size, stores[number % 4], if_absent=lab.random.random() < 0.1)
+    lab.settle()
+    won = [made for made in lab.history.calls if not made.err]
+    assert len(won) >= 150
+
+
+def readers(lab: Lab) -> None:
+    """Gets, whole and in parts, of two objects that are overwritten and deleted all the time."""
+    lab.on_server()
+    others = [lab.client([lab.server.url]) for _ in range(4)]
+    others[0]._bucket.batches = False
+    lab.traffic('ab', LARGE)
+    for _ in range(60):
+        for other in others:
+            lab.get(lab.random.choice('ab'), other)
+        enough = len(lab.history.calls) + 4
+        lab.run.until(lambda n=enough: len(lab.history.calls) > n)
+
+
+def killed_client(lab: Lab) -> None:
+    """kill -9 of the client's process in the middle of a put: the next sweep finds what it left."""
+    lab.on_server()
+    lab.put('a', 300_000)
+    lab.settle()
+    program = Program(_PUTTER, URL=lab.server.url, BUCKET=lab.bucket)
+    program.wait_for('sending')
+    enough = lab.random.randrange(4, 100)
+    while sum(lab.chunks().values()) < enough:
+        pass
+    program.kill()
+    report = lab.run.call(lab.store.sweep, older_than=0)[0]
+    assert len(report['orphans']) == 1
+    assert report['orphans'][0]['purged']
+
+
+_PUTTER = """
+    import os
+    from natsev import JetStream, Nats, ObjectStore, ev
+
+    js = JetStream(nats=Nats(servers=[os.environ['URL']]))
+    store = ObjectStore(js=js, bucket=os.environ['BUCKET'])
+    store.put('a', iter(lambda: os.urandom(1 << 16), b''), lambda info, err: print(info, err))
+    print('sending', flush=True)
+    ev.run()
+"""
+
+SCENARIOS: tuple[Callable[[Lab], None], ...] = (
+    kill_in_a_put,
+    kill_in_a_get,
+    kills,
+    cuts,
+    stalls,
+    step_downs,
+    node_kills,
+    full_bucket,
+    full_server,
+    full_disk,
+    race,
+    readers,
+    killed_client,
+)
