@@ -48,6 +48,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from natsev import BucketNotFoundError, DisconnectedError, Nats, ev, wire_implementation
@@ -61,6 +62,11 @@ from tests.running import ErrorGuard, Run
 
 ROOT = Path(__file__).parent.parent
 SERVERS = Path(os.environ.get('NATSEV_SERVERS', ROOT / '.cache' / 'servers'))
+# A machine that is busy with something else is slow at making examples, too: that is no fault.
+hypothesis.settings.register_profile(
+    'natsev', suppress_health_check=[hypothesis.HealthCheck.too_slow], deadline=None
+)
+hypothesis.settings.load_profile('natsev')
 VERSIONS = [*(ROOT / 'tests' / 'server_versions.txt').read_text().split(), 'newest']
 
 
