@@ -53,7 +53,9 @@ def main() -> None:
 
 def _measure(args: argparse.Namespace) -> dict[str, object]:
     names = args.scenario or [
-        name for name, scenario in SCENARIOS.items() if not args.quick or scenario.quick is not None
+        name
+        for name, scenario in SCENARIOS.items()
+        if not scenario.asked and (not args.quick or scenario.quick is not None)
     ]
     clients = [CLIENTS[name] for name in args.client or CLIENTS]
     with Server(binary=_binary(args.server)) as server:

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ class RawSocket:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.inbox = INBOX + b'.%d' % self.socket.getsockname()[1]
         self._input = bytearray()
+        self._round_trip = 0.0
         self.send(_CONNECT + b'SUB %b.* 1\r\n' % self.inbox)
         self.flush()
 
@@ -41,6 +43,14 @@ class RawSocket:
         while b'PONG\r\n' not in self._input:
             self._receive()
         del self._input[:]
+
+    def round_trip(self) -> float:
+        """Return the seconds that a round trip takes."""
+        if not self._round_trip:
+            began = perf_counter()
+            self.flush()
+            self._round_trip = perf_counter() - began
+        return self._round_trip
 
     def subscribe(self, subject: bytes, sid: int) -> None:
         self.send(b'SUB %b %d\r\n' % (subject, sid))

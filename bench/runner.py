@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +58,7 @@ def run(
         for client in clients:
             measured[client.name].why = lacking[client.name]
         fixture = FIXTURES[scenario.fixture](url, params)
-        try:
+        with contextlib.closing(fixture), _way(url, scenario.delay) as way:
             for number in range(rounds):
                 # Another one begins each time: nobody is always the first, or behind the same.
                 start = number % len(clients)
@@ -64,12 +66,25 @@ def run(
                     if measured[client.name].why is None:
                         progress(f'{scenario.name}, round {number + 1}: {client.name}')
                         told = {**params, **next(fixture)}
-                        _measure(measured[client.name], scenario, client, url, told)
-        finally:
-            fixture.close()
+                        _measure(measured[client.name], scenario, client, way, told)
         results[scenario.name] = dict(measured)
         done(scenario, results[scenario.name])
     return results
+
+
+@contextlib.contextmanager
+def _way(url: str, delay: float) -> Iterator[str]:
+    """Give the URL of the server with *delay* ms of a round trip between."""
+    if not delay:
+        yield url
+        return
+    command = [sys.executable, '-m', 'bench.far', url, str(delay)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as far:
+        assert far.stdout is not None
+        try:
+            yield f'nats://127.0.0.1:{int(far.stdout.readline())}'
+        finally:
+            far.kill()
 
 
 def _measure(
@@ -91,7 +106,7 @@ def _measure(
 
 
 def _program(client: Client, scenario: Scenario, url: str, params: dict[str, Any]) -> Any:
-    command = [*client.command, scenario.name, url, json.dumps(params)]
+    command = [*client.command, scenario.like or scenario.name, url, json.dumps(params)]
     try:
         ended = subprocess.run(
             command,

@@ -23,6 +23,9 @@ class Scenario:
         what: what each client does.
         fixture: what has to stand before, see ``fixtures.py``.
         params: what the clients' programs are told.
+        delay: ms of a round trip to the server; 0: it is on this machine.
+        asked: it is measured only when it is asked for by its name: most clients need minutes.
+        like: the scenario that a client's program does, where it is not the one of this name.
         quick: whether ``--quick`` measures it, and with which other params.
     """
 
@@ -32,10 +35,27 @@ class Scenario:
     fixture: str = 'nothing'
     params: dict[str, Any] = field(default_factory=dict)
     quick: dict[str, Any] | None = None
+    delay: float = 0
+    asked: bool = False
+    like: str = ''
 
     @property
     def less_is_better(self) -> bool:
         return self.unit == 'MiB'
+
+
+def _far(direction: str, mib: int, delay: float) -> Scenario:
+    """A put or a get over a long way, which ``far.py`` makes."""
+    return Scenario(
+        f'object-{direction}-{mib}-{delay:g}ms',
+        'MiB/s',
+        f'{direction} {mib} MiB where a round trip takes {delay:g} ms',
+        'bucket' if direction == 'put' else 'big_object',
+        params={'bytes': mib * MIB},
+        delay=delay,
+        asked=True,
+        like=f'object-{direction}',
+    )
 
 
 SCENARIOS = [
@@ -129,6 +149,7 @@ SCENARIOS = [
         params={'bytes': 256 * MIB},
         quick={'bytes': 16 * MIB},
     ),
+    *(_far(way, mib, ms) for ms in (10, 50) for mib in (64, 256) for way in ('put', 'get')),
     Scenario(
         'small-put-1',
         'op/s',
@@ -179,6 +200,15 @@ SCENARIOS = [
         'put a file of 1 GiB and get it into another; most memory ever used',
         'big_file',
         params={'bytes': GIB},
+    ),
+    Scenario(
+        'memory-4g',
+        'MiB',
+        'the same with 4 GiB',
+        'big_file',
+        params={'bytes': 4 * GIB},
+        asked=True,
+        like='memory',
     ),
 ]
 

@@ -140,9 +140,7 @@ def object_put(raw: RawSocket, params: Any, meter: Meter) -> int:
 
 
 def object_get(raw: RawSocket, params: Any, meter: Meter) -> int:
-    chunks: list[bytes] = []
-    raw_objects.get(raw, params.bucket, 'big', chunks.append)
-    return len(b''.join(chunks))
+    return len(raw_objects.get(raw, params.bucket, 'big'))
 
 
 def small_put(raw: RawSocket, params: Any, meter: Meter) -> int:
@@ -194,8 +192,7 @@ def object_list(raw: RawSocket, params: Any, meter: Meter) -> int:
 def memory(raw: RawSocket, params: Any, meter: Meter) -> int:
     path = Path(params.path)
     raw_objects.put_file(raw, params.bucket, 'file', path)
-    with path.with_suffix('.got').open('wb') as file:
-        return raw_objects.get(raw, params.bucket, 'file', file.write)
+    return raw_objects.get_file(raw, params.bucket, 'file', path.with_suffix('.got'))
 
 
 SCENARIOS: dict[str, Callable[[RawSocket, Any, Meter], int]] = {
