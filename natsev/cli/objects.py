@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from datetime import date
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -15,9 +17,11 @@ from typing import Any
 import click
 
 from .. import NatsError, ObjectStore
-from . import upkeep
+from ..objectstore.encryption import Encryption
+from . import editing, keyfile, upkeep
 from .command import Group, Run, with_run
-from .failures import report
+from .failures import CONFLICT, report
+from .keyfile import keys_option
 from .messages import header_map
 from .output import Column, note, show_time
 from .piped import put_piped
@@ -25,9 +29,19 @@ from .progress import bar
 from .session import Session
 from .stores import absent, label, opened, store_session, to_stdout
 from .streams import confirm
-from .values import duration, header, metadata, show_duration, show_size, size
+from .values import (
+    count_of,
+    duration,
+    header,
+    metadata,
+    show_duration,
+    show_size,
+    size,
+    timedelta_of,
+)
 
 _FILE = click.Path(path_type=Path)
+_PIPED = Path('-')
 
 _BUCKETS = [
     Column('Bucket', lambda status: status['bucket']),
@@ -53,33 +67,66 @@ def object_() -> None:
     """
 
 
-for _command in upkeep.commands:
+for _command in (*editing.commands, *upkeep.commands):
     object_.add_command(_command)
+
+
+def _bucket_options(command: Any) -> Any:
+    """Add the options that ``add`` and ``edit`` have in common."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OPTIONS = [
+    click.option('--description', help='What it is for.'),
+    click.option('--ttl', 'max_age', type=duration, help='How long objects are kept.'),
+    click.option('--max-bucket-size', 'max_bytes', type=size, help='Most bytes.'),
+    click.option('--replicas', type=click.IntRange(1), help='Copies in a cluster.'),
+    click.option('--compress', 'compression', is_flag=True, default=None,
+                 help='In the file store.'),
+    click.option('--cluster', help='Which cluster holds it.'),
+    click.option('--tag', 'tags', multiple=True, help='Which servers hold it.'),
+    click.option('--object-ttl', is_flag=True, default=None, help='Objects may have a ttl.'),
+    click.option('--atomic', is_flag=True, default=None, help='Allow put --atomic.'),
+    click.option('--metadata', type=metadata, multiple=True, help='name=value'),
+]  # fmt: skip
+
+
+def _chosen(cluster: str | None, tags: tuple[str, ...], **given: Any) -> dict[str, Any]:
+    """Return the options of a bucket that were given."""
+    options = {key: value for key, value in given.items() if value not in (None, ())}
+    if 'metadata' in options:
+        options['metadata'] = dict(options['metadata'])
+    placement = {'cluster': cluster, 'tags': list(tags)}
+    if cluster or tags:
+        options['placement'] = {key: value for key, value in placement.items() if value}
+    return options
 
 
 @object_.command()
 @click.argument('bucket')
-@click.option('--description', help='What it is for.')
-@click.option('--ttl', 'max_age', type=duration, help='How long objects are kept.')
-@click.option('--max-bucket-size', 'max_bytes', type=size, help='Most bytes.')
 @click.option('--storage', type=click.Choice(['file', 'memory']), help='Default: file.')
-@click.option('--replicas', type=click.IntRange(1), help='Copies in a cluster.')
-@click.option('--compress', 'compression', is_flag=True, default=None, help='In the file store.')
-@click.option('--cluster', help='Which cluster holds it.')
-@click.option('--tag', 'tags', multiple=True, help='Which servers hold it.')
-@click.option('--object-ttl', is_flag=True, default=None, help='Objects may have a ttl.')
-@click.option('--metadata', type=metadata, multiple=True, help='name=value')
+@_bucket_options
 @with_run
-def add(run: Run, bucket: str, cluster: str | None, tags: tuple[str, ...], **given: Any) -> None:
+def add(run: Run, bucket: str, **given: Any) -> None:
     """Make a bucket."""
-    options = {key: value for key, value in given.items() if value not in (None, ())}
-    if 'metadata' in options:
-        options['metadata'] = dict(options['metadata'])
-    if cluster or tags:
-        placement = {'cluster': cluster, 'tags': list(tags)}
-        options['placement'] = {key: value for key, value in placement.items() if value}
     with opened(run, bucket) as (session, store):
-        session.call(store.create_bucket, options)
+        session.call(store.create_bucket, _chosen(**given))
+        _show_status(run, session.call(store.status))
+
+
+@object_.command()
+@click.argument('bucket')
+@_bucket_options
+@with_run
+def edit(run: Run, bucket: str, **given: Any) -> None:
+    """Change options of BUCKET; what is not said stays."""
+    changes = _chosen(**given)
+    if not changes:
+        raise click.UsageError('say what is to be changed')
+    with opened(run, bucket) as (session, store):
+        session.call(store.update_bucket, changes)
         _show_status(run, session.call(store.status))
 
 
@@ -93,9 +140,12 @@ def add(run: Run, bucket: str, cluster: str | None, tags: tuple[str, ...], **giv
 @click.option('--chunk-size', type=size, help='Default: 128KiB.')
 @click.option('--if-absent', is_flag=True, help='Not when there is one of that name.')
 @click.option('--expected-seq', type=int, help='Only in place of the one with this sequence.')
+@click.option('--skip-same', is_flag=True, help='Not when the one there has the same bytes.')
+@click.option('--atomic', is_flag=True, help='All FILES at once, or none; they must be small.')
 @click.option('--ttl', type=duration, help='How long it is kept, in a bucket with --object-ttl.')
 @click.option('--keep-versions', type=click.IntRange(0), help='Keep so many earlier ones.')
 @click.option('--codec', type=click.Choice(['zlib', 'zstd']), help='Compress it.')
+@keys_option
 @click.option('--resume', is_flag=True, help='Go on with a put of it that broke off.')
 @click.option('--no-progress', is_flag=True, help='Draw no bar.')
 @with_run
@@ -108,43 +158,58 @@ def put(
     headers: Any,
     metadata: Any,
     ttl: int | None,
+    atomic: bool,
+    skip_same: bool,
+    codec: str | None,
+    encryption: Encryption | None,
     resume: bool,
     no_progress: bool,
     **options: Any,
 ) -> None:
     """Store FILES in BUCKET; '-' is standard input and needs a --name.
 
-    An object of the same name is replaced, once the new one is there as a whole.
+    An object of the same name is replaced, once the new one is there as a whole. With keys it is
+    encrypted with the first of them.
     """
     if name is not None and len(files) > 1:
         raise click.UsageError('--name is for one file')
-    if name is None and Path('-') in files:
+    if _PIPED in files and name is None:
         raise click.UsageError("'-' needs a --name")
-    if resume and Path('-') in files:
-        raise click.UsageError('--resume needs a file, not standard input')
+    if _PIPED in files and (resume or skip_same or atomic):
+        raise click.UsageError('--resume, --skip-same and --atomic need files, no standard input')
+    if atomic and (resume or skip_same):
+        raise click.UsageError('--atomic goes neither with --resume nor with --skip-same')
     for file in files:
         if file.is_dir():
-            raise click.UsageError(f'{file} is a directory')
+            raise click.UsageError(f'{file} is a directory; see: natsev object sync')
     options.update(
         description=description,
         headers=header_map(headers) or None,
         metadata=dict(metadata) or None,
         ttl=None if ttl is None else ttl // 1_000_000,
+        codec=[one for one in (codec, encryption) if one is not None],
     )
-    stored = []
     with opened(run, bucket) as (session, store):
-        for file in files:
-            with bar(label(name or file.name), of_bytes=True, shown=not no_progress) as progress:
-                started = perf_counter()
-                if file == Path('-'):
-                    info = session.call(put_piped, store, name, progress=progress, **options)
-                else:
-                    put = _resumable(session, store) if resume else store.put
-                    info = session.call(put, name or file.name, file, progress=progress, **options)
-                seconds = perf_counter() - started
-            stored.append(info)
-            if not run.out.json:
-                click.echo(f'stored {_summary(run, info, seconds)}')
+        if atomic:
+            objects = [(name or file.name, file, options) for file in files]
+            stored = session.call(store.commit, objects)
+            for info in stored:
+                run.out.say(f'stored {_what(run, info["name"], info["size"])}')
+        else:
+            put = _resumable(session, store) if resume else partial(store.put, skip_same=skip_same)
+            stored = []
+            for file in files:
+                shown = label(name or file.name)
+                with bar(shown, of_bytes=True, shown=not no_progress) as progress:
+                    started = perf_counter()
+                    if file == _PIPED:
+                        info = session.call(put_piped, store, name, progress=progress, **options)
+                    else:
+                        args = name or file.name, file
+                        info = session.call(put, *args, progress=progress, **options)
+                    seconds = perf_counter() - started
+                stored.append(info)
+                run.out.say(f'stored {_summary(run, info, seconds)}')
     if run.out.json:
         run.out.data(stored if len(files) > 1 else stored[0])
 
@@ -167,6 +232,7 @@ def _resumable(session: Session, store: ObjectStore) -> Callable[..., Any]:
 @click.option('--offset', type=size, default=0, help='Where to begin, in bytes.')
 @click.option('--length', type=size, help='At most so many bytes.')
 @click.option('--version', type=click.IntRange(1), help='An earlier one; see versions.')
+@keys_option
 @click.option('--resume', is_flag=True, help='Go on with a get of it that broke off.')
 @click.option('--no-progress', is_flag=True, help='Draw no bar.')
 @with_run
@@ -176,6 +242,7 @@ def get(
     name: str,
     output: Path | None,
     force: bool,
+    encryption: Encryption | None,
     no_progress: bool,
     **options: Any,
 ) -> None:
@@ -185,7 +252,7 @@ def get(
     it comes: only the exit code says whether it was right.
     """
     path = output if output is not None else Path(Path(name).name or 'object')
-    piped = path == Path('-')
+    piped = path == _PIPED
     if piped and options['resume']:
         raise click.UsageError('--resume needs a file, not standard output')
     if not piped and path.is_dir():
@@ -193,7 +260,7 @@ def get(
     if not piped and path.exists() and not force:
         raise click.UsageError(f'{path} is there already; --force replaces it')
     with (
-        opened(run, bucket) as (session, store),
+        opened(run, bucket, encryption) as (session, store),
         bar(label(name), of_bytes=True, shown=not no_progress) as progress,
         to_stdout(),
     ):
@@ -275,11 +342,60 @@ def status(run: Run, bucket: str) -> None:
 
 @object_.command()
 @click.argument('bucket')
-@click.argument('names', nargs=-1, required=True)
+@click.argument('names', nargs=-1)
+@click.option('--prefix', help="Instead: all whose names begin so; '' for all.")
+@click.option('--older-than', type=duration, help='Instead, or of these: stored longer ago.')
+@click.option('--dry-run', is_flag=True, help='Say what would be deleted, do nothing.')
+@click.option('-f', '--force', is_flag=True, help='Do not ask.')
 @with_run
-def rm(run: Run, bucket: str, names: tuple[str, ...]) -> int | None:
-    """Delete objects of BUCKET."""
-    return _delete(run, bucket, names)
+def rm(
+    run: Run,
+    bucket: str,
+    names: tuple[str, ...],
+    prefix: str | None,
+    older_than: int | None,
+    dry_run: bool,
+    force: bool,
+) -> int | None:
+    """Delete objects of BUCKET: those named, or all that match."""
+    matching = prefix is not None or older_than is not None
+    if bool(names) == matching:
+        raise click.UsageError('say either NAMES, or --prefix and --older-than')
+    if names and dry_run:
+        raise click.UsageError('--dry-run is for --prefix and --older-than')
+    if names:
+        return _delete(run, bucket, names)
+    if not dry_run:
+        confirm(f'Delete all objects of {bucket} that match?', force)
+    age = None if older_than is None else timedelta_of(older_than)
+    with opened(run, bucket) as (session, store):
+        report = session.call(store.delete_many, prefix=prefix, older_than=age, dry_run=dry_run)
+    if run.out.json:
+        run.out.data(report)
+    else:
+        for name in report['deleted']:
+            if dry_run:
+                run.out.fields('delete', name)
+            else:
+                click.echo(f'deleted {name}')
+        for name in report['changed']:
+            note(f'{name}: was replaced meanwhile, and stays')
+    return CONFLICT if report['changed'] else None
+
+
+@object_.command()
+@click.argument('file', type=_FILE)
+@click.option('--id', 'key_id', help="The key's id; default: today's date.")
+@with_run
+def keygen(run: Run, file: Path, key_id: str | None) -> None:
+    """Make a key to encrypt objects with, in FILE, for put, get and sync with --key-file.
+
+    Whoever loses it loses the objects. A file may have several keys, a line for each: the first
+    encrypts, all of them decrypt.
+    """
+    key_id = key_id or date.today().isoformat()
+    keyfile.write_new(file, key_id)
+    run.out.done(f'wrote the key {key_id} to {file}', {'id': key_id, 'path': str(file)})
 
 
 @object_.command(name='del')
@@ -304,8 +420,7 @@ def _delete(run: Run, bucket: str, names: tuple[str, ...]) -> int | None:
         for name in names:
             if session.call(store.delete, name):
                 deleted.append(name)
-                if not run.out.json:
-                    click.echo(f'deleted {name}')
+                run.out.say(f'deleted {name}')
             else:
                 code = report(absent(bucket, name), run.out.json)
     if run.out.json:
@@ -388,11 +503,14 @@ def _show_status(run: Run, state: Mapping[str, Any]) -> None:
 
 
 def _summary(run: Run, meta: Mapping[str, Any], seconds: float) -> str:
-    chunks = f'{meta["chunks"]} chunk{"" if meta["chunks"] == 1 else "s"}'
-    return _amount(run, meta['name'], meta['size'], seconds, f' in {chunks}')
+    chunks = f' in {count_of(meta["chunks"], "chunk")}'
+    return _amount(run, meta['name'], meta['size'], seconds, chunks)
 
 
 def _amount(run: Run, name: str, count: int, seconds: float, where: str = '') -> str:
-    if not run.out.terminal:
-        return f'{name}: {count} bytes{where}'
-    return f'{name}: {show_size(count)}{where}, {show_size(count / seconds)}/s'
+    rate = f', {show_size(count / seconds)}/s' if run.out.terminal else ''
+    return f'{_what(run, name, count)}{where}{rate}'
+
+
+def _what(run: Run, name: str, count: int) -> str:
+    return f'{name}: {show_size(count) if run.out.terminal else f"{count} bytes"}'

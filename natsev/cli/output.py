@@ -102,6 +102,11 @@ class Output:
         """Print one line of values."""
         click.echo(('  ' if self.terminal else '\t').join(map(_cell, values)))
 
+    def say(self, text: str) -> None:
+        """Say one of several things that were done; with JSON nothing: all comes at the end."""
+        if not self.json:
+            click.echo(text)
+
     def done(self, text: str, raw: Any) -> None:
         """Say in one line what was done; with JSON, print *raw*."""
         if self.json:

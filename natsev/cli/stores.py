@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from .. import ObjectStore, ObjectStoreError
+from ..objectstore.encryption import Encryption
 from . import local
 from .command import Run
 from .failures import NotFound
@@ -26,10 +27,12 @@ def store_session(run: Run) -> Iterator[Session]:
 
 
 @contextmanager
-def opened(run: Run, bucket: str) -> Iterator[tuple[Session, ObjectStore]]:
-    """Do the same, and take a bucket."""
+def opened(
+    run: Run, bucket: str, encryption: Encryption | None = None
+) -> Iterator[tuple[Session, ObjectStore]]:
+    """Do the same, and take a bucket; what is encrypted there *encryption* can read."""
     with store_session(run) as session:
-        yield session, ObjectStore(js=session.js, bucket=bucket)
+        yield session, ObjectStore(js=session.js, bucket=bucket, codec=encryption)
 
 
 @contextmanager

@@ -1,80 +1,40 @@
-"""``natsev object``: links and versions, tidying up, archives, and directories."""
+"""``natsev object``: tidying up, archives, and directories."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import click
 
+from .. import BucketNotFoundError, ObjectStore
 from ..objectstore.archive import Archive
+from ..objectstore.encryption import Encryption
 from .command import Command, Run, with_run
 from .failures import CONFLICT, DAMAGED, FAILED
-from .output import Column, note, show_time
+from .keyfile import keys_option
+from .output import note
 from .progress import Progress, bar
-from .stores import absent, label, opened, to_stdout
-from .values import duration, show_size
+from .session import Session
+from .stores import label, opened, to_stdout
+from .values import count_of, duration, show_size, timedelta_of
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
+_EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
-_STDOUT = Path('-')
+_PIPED = Path('-')
 
-_VERSIONS = [
-    Column('Version', lambda meta: meta['seq'], right=True),
-    Column('Size', lambda meta: meta['size'], show_size, right=True),
-    Column('Stored', lambda meta: meta['mtime'], show_time),
-    Column('Description', lambda meta: meta['description']),
-]
+# Options of a bucket that mean the same on another server.
+_KEPT = ('description', 'max_bytes', 'max_age', 'storage', 'compression')
 
 _prefix = click.option('--prefix', help='Only names that begin so.')
 _dry_run = click.option('--dry-run', is_flag=True, help='Say what would be done, do nothing.')
 _no_progress = click.option('--no-progress', is_flag=True, help='Draw no bar.')
-
-
-@click.command(cls=Command)
-@click.argument('bucket')
-@click.argument('name')
-@click.argument('target')
-@click.option('--bucket', 'target_bucket', help='Where TARGET is; default: BUCKET.')
-@with_run
-def link(run: Run, bucket: str, name: str, target: str, target_bucket: str | None) -> None:
-    """Make NAME in BUCKET lead to the object TARGET."""
-    with opened(run, bucket) as (session, store):
-        meta = session.call(store.link, name, target, bucket=target_bucket)
-    run.out.done(f'linked {name} to {target} in {target_bucket or bucket}', meta)
-
-
-@click.command(cls=Command)
-@click.argument('bucket')
-@click.argument('name')
-@with_run
-def versions(run: Run, bucket: str, name: str) -> None:
-    """List earlier versions of the object NAME, the newest first.
-
-    They are kept where it was put with --keep-versions. 'get --version' fetches one, 'restore'
-    makes it the present one.
-    """
-    with opened(run, bucket) as (session, store):
-        found = session.call(store.versions, name)
-    run.out.table(_VERSIONS, found)
-
-
-@click.command(cls=Command)
-@click.argument('bucket')
-@click.argument('name')
-@click.argument('version', type=click.IntRange(1))
-@with_run
-def restore(run: Run, bucket: str, name: str, version: int) -> None:
-    """Make VERSION of the object NAME the present one; that becomes an earlier one."""
-    with opened(run, bucket) as (session, store):
-        meta = session.call(store.restore, name, version)
-    if meta is None:
-        raise absent(bucket, name, version)
-    run.out.done(f'restored {name}: {meta["size"]} bytes', meta)
 
 
 @click.command(cls=Command)
@@ -88,7 +48,7 @@ def sweep(run: Run, bucket: str, older_than: int, dry_run: bool) -> int | None:
 
     The exit code is 7 when there are objects that lack chunks, which nothing can repair.
     """
-    age = timedelta(microseconds=older_than / 1000)
+    age = timedelta_of(older_than)
     with opened(run, bucket) as (session, store):
         report = session.call(store.sweep, older_than=age, dry_run=dry_run)
     _say(run, (
@@ -100,8 +60,9 @@ def sweep(run: Run, bucket: str, older_than: int, dry_run: bool) -> int | None:
           for each in report['duplicates']),
     ))  # fmt: skip
     found = sum(each['chunks'] for each in report['orphans'])
-    chunks = f'{found} stray chunks found' if dry_run else f'{report["purged"]} chunks purged'
-    run.out.done(f'swept {bucket}: {_count(report["objects"], "object")}, {chunks}', report)
+    purged = f'{count_of(report["purged"], "chunk")} purged'
+    chunks = f'{count_of(found, "stray chunk")} found' if dry_run else purged
+    run.out.done(f'swept {bucket}: {count_of(report["objects"], "object")}, {chunks}', report)
     return DAMAGED if report['short'] else None
 
 
@@ -112,12 +73,26 @@ def _repaired(broken: Mapping[str, Any], dry_run: bool) -> str:
 
 
 @click.command(cls=Command)
+@click.argument('bucket')
+@click.option('--older-than', type=duration, default='30m', show_default=True,
+              help='Younger ones stay, for watches that are away for a moment.')  # fmt: skip
+@with_run
+def compact(run: Run, bucket: str, older_than: int) -> None:
+    """Forget deleted objects of BUCKET, and the earlier versions that were kept of them."""
+    with opened(run, bucket) as (session, store):
+        report = session.call(store.purge_deletes, older_than=timedelta_of(older_than))
+    text = f'forgot {count_of(report["purged"], "deleted object")}, {report["kept"]} left'
+    run.out.done(text, report)
+
+
+@click.command(cls=Command)
 @click.argument('direction', type=click.Choice(['to', 'from']))
 @click.argument('bucket')
 @click.argument('directory', type=_DIRECTORY)
 @_prefix
 @click.option('--delete', is_flag=True, help='Delete what is not on the other side.')
 @_dry_run
+@keys_option
 @_no_progress
 @with_run
 def sync(
@@ -128,6 +103,7 @@ def sync(
     prefix: str | None,
     delete: bool,
     dry_run: bool,
+    encryption: Encryption | None,
     no_progress: bool,
 ) -> int | None:
     """Make BUCKET like DIRECTORY (to), or DIRECTORY like BUCKET (from).
@@ -135,7 +111,10 @@ def sync(
     Only what has other bytes is transferred. With --dry-run, a line says for each name what would
     become of it.
     """
-    with opened(run, bucket) as (session, store), _bar(directory.name, no_progress) as progress:
+    with (
+        opened(run, bucket, encryption) as (session, store),
+        _bar(directory.name, no_progress) as progress,
+    ):
         report = session.call(
             store.sync_to_bucket if direction == 'to' else store.sync_from_bucket,
             directory,
@@ -154,7 +133,7 @@ def sync(
                 run.out.fields(what, name)
     else:
         run.out.done(
-            f'synced {direction} {bucket}: {_count(len(report["transferred"]), "file")} copied,'
+            f'synced {direction} {bucket}: {count_of(len(report["transferred"]), "file")} copied,'
             f' {report["unchanged"]} unchanged, {len(report["deleted"])} deleted',
             report,
         )
@@ -179,7 +158,7 @@ def export(
     no_progress: bool,
 ) -> int | None:
     """Write the objects of BUCKET to the archive FILE; '-' is standard output."""
-    piped = file == _STDOUT
+    piped = file == _PIPED
     if not piped and file.exists() and not force:
         raise click.UsageError(f'{file} is there already; --force replaces it')
     with (
@@ -205,6 +184,7 @@ def export(
 @click.argument('bucket', required=False)
 @click.option('--overwrite', is_flag=True, help='Replace objects that have other bytes.')
 @click.option('--keep-revisions', is_flag=True, help='Note in metadata which they had.')
+@click.option('--create', is_flag=True, help='Make the bucket, where it is not there, as it was.')
 @_dry_run
 @_no_progress
 @with_run
@@ -214,24 +194,32 @@ def import_(
     bucket: str | None,
     overwrite: bool,
     keep_revisions: bool,
+    create: bool,
     dry_run: bool,
     no_progress: bool,
 ) -> int | None:
     """Store the objects of the archive FILE in BUCKET, or one named as that they come from.
 
-    The archive is verified first. The exit code is 6 when there are objects with other bytes, which
-    stay as they are without --overwrite.
+    '-' is standard input. The archive is verified first. The exit code is 6 when there are objects
+    with other bytes, which stay as they are without --overwrite.
     """
-    bucket = bucket or _bucket_of(file)
-    with opened(run, bucket) as (session, store), _bar(file.name, no_progress) as progress:
-        report = session.call(
-            store.import_bucket,
-            file,
-            overwrite=overwrite,
-            revisions='keep' if keep_revisions else 'renew',
-            dry_run=dry_run,
-            progress=_of_bytes(progress),
-        )
+    if create and dry_run:
+        raise click.UsageError('--create is no dry run')
+    with _seekable(file) as archive:
+        about = Archive(archive).open()
+        archive.seek(0)
+        bucket = bucket or str(about['bucket'])
+        with opened(run, bucket) as (session, store), _bar(file.name, no_progress) as progress:
+            if create:
+                _make_sure_of(session, store, about.get('config'))
+            report = session.call(
+                store.import_bucket,
+                archive,
+                overwrite=overwrite,
+                revisions='keep' if keep_revisions else 'renew',
+                dry_run=dry_run,
+                progress=_of_bytes(progress),
+            )
     _say(run, (f'{name}: is there with other bytes' for name in report['conflicts']))
     done = 'would import' if dry_run else 'imported'
     text = f'{done} {_amount(run, report)} into {bucket}, {report["unchanged"]} unchanged'
@@ -239,9 +227,27 @@ def import_(
     return CONFLICT if report['conflicts'] else None
 
 
-def _bucket_of(file: Path) -> str:
-    with file.open('rb') as archive:
-        return str(Archive(archive).open()['bucket'])
+@contextmanager
+def _seekable(file: Path) -> Iterator[IO[bytes]]:
+    """Open the file; what comes through standard input is kept in a temporary one."""
+    if file != _PIPED:
+        with file.open('rb') as archive:
+            yield archive
+        return
+    with TemporaryFile() as archive:
+        copyfileobj(sys.stdin.buffer, archive)
+        archive.seek(0)
+        yield archive
+
+
+def _make_sure_of(session: Session, store: ObjectStore, config: Any) -> None:
+    """Make the bucket, if it is not there, of what its stream was configured with."""
+    try:
+        session.call(store.status)
+    except BucketNotFoundError:
+        known = config if isinstance(config, dict) else {}
+        kept = {option: known[option] for option in _KEPT if known.get(option)}
+        session.call(store.create_bucket, kept)
 
 
 def _bar(name: str, hidden: bool) -> Any:
@@ -262,11 +268,7 @@ def _say(run: Run, lines: Iterable[str]) -> None:
 
 def _amount(run: Run, report: Mapping[str, Any]) -> str:
     size = show_size(report['bytes']) if run.out.terminal else f'{report["bytes"]} bytes'
-    return f'{_count(report["objects"], "object")} of {size}'
+    return f'{count_of(report["objects"], "object")} of {size}'
 
 
-def _count(number: int, noun: str) -> str:
-    return f'{number} {noun}{"" if number == 1 else "s"}'
-
-
-commands = [link, versions, restore, sweep, sync, export, import_]
+commands = [sweep, compact, sync, export, import_]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import click
 
@@ -24,6 +25,11 @@ def duration(text: str | int) -> int:
     if text != '0' and (not parts or ''.join(map(''.join, parts)) != text.replace('µ', 'u')):
         raise click.BadParameter(f'{text!r} is no duration; say 500ms, 5s, 1h30m or 7d')
     return round(sum(float(number) * _NS[unit] for number, unit in parts))
+
+
+def timedelta_of(ns: int) -> timedelta:
+    """Return a duration in nanoseconds as the library takes it."""
+    return timedelta(microseconds=ns / 1000)
 
 
 def size(text: str | int) -> int:
@@ -82,3 +88,8 @@ def show_duration(ns: int) -> str:
 def show_limit(number: int) -> str:
     """Return a limit; the server writes no limit as -1."""
     return 'unlimited' if number < 0 else f'{number:,}'
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return such as ``1 object`` or ``3 objects``."""
+    return f'{number:,} {noun}{"" if number == 1 else "s"}'

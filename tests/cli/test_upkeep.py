@@ -1,4 +1,4 @@
-"""``natsev object``: links, versions, sweeping, archives and directories."""
+"""``natsev object``: sweeping, archives and directories."""
 
 from __future__ import annotations
 
@@ -18,32 +18,6 @@ def put(cli, bucket, name, data, *options):
     cli('object', 'put', bucket, '-', '--name', name, *options, input=data)
 
 
-def test_link(cli, bucket):
-    put(cli, bucket, 'report-7', b'seven')
-    assert cli('object', 'link', bucket, 'latest', 'report-7') == (
-        f'linked latest to report-7 in {bucket}\n'
-    )
-    assert cli('object', 'get', bucket, 'latest', '-O', '-') == 'seven'
-    meta = cli.json('object', 'info', bucket, 'latest')
-    assert meta['options']['link'] == {'bucket': bucket, 'name': 'report-7'}
-    assert "there is no object 'absent'" in cli('object', 'link', bucket, 'x', 'absent', code=3)
-
-
-def test_versions(cli, bucket):
-    put(cli, bucket, 'page', b'first', '--keep-versions', '2')
-    put(cli, bucket, 'page', b'second!')
-    [earlier] = cli.json('object', 'versions', bucket, 'page')
-    assert earlier['size'] == 5
-    seq = earlier['seq']
-    assert cli('object', 'versions', bucket, 'page').split('\t')[:2] == [str(seq), '5']
-    assert cli('object', 'get', bucket, 'page', '--version', seq, '-O', '-') == 'first'
-    assert cli('object', 'restore', bucket, 'page', seq) == 'restored page: 5 bytes\n'
-    assert cli('object', 'get', bucket, 'page', '-O', '-') == 'first'
-    assert cli('object', 'restore', bucket, 'page', 999, code=3) == (
-        f"natsev: there is no version 999 of 'page' in the bucket '{bucket}'\n"
-    )
-
-
 def test_sweep(cli, bucket, run, connect):
     put(cli, bucket, 'good', b'x')
     js = JetStream(nats=connect())
@@ -52,7 +26,7 @@ def test_sweep(cli, bucket, run, connect):
     assert [each['purged'] for each in report['orphans']] == [False]
     assert cli('object', 'sweep', bucket) == f'swept {bucket}: 1 object, 0 chunks purged\n'
     swept = cli('object', 'sweep', bucket, '--older-than', '0')
-    assert swept == f'swept {bucket}: 1 object, 1 chunks purged\n'
+    assert swept == f'swept {bucket}: 1 object, 1 chunk purged\n'
 
 
 def test_sweep_tells_what_cannot_be_repaired(cli, bucket, run, connect):
@@ -97,6 +71,25 @@ def test_export_and_import(cli, bucket):
     )
     report = cli.json('object', 'import', 'it.archive', bucket, '--overwrite')
     assert (report['objects'], report['conflicts']) == (1, [])
+
+
+def test_import_makes_the_bucket(cli, unique, bucket):
+    cli('object', 'edit', bucket, '--description', 'ours')
+    put(cli, bucket, 'kept', b'x' * 200_000)
+    piped = cli.run('object', 'export', bucket, '-').stdout
+    other = f'{unique}-2'
+    assert 'make one with add' in cli('object', 'import', '-', other, input=piped, code=3)
+    assert '--create is no dry run' in cli(
+        'object', 'import', '-', other, '--create', '--dry-run', input=piped, code=2
+    )
+    create = ['object', 'import', '-', other, '--create']
+    assert (
+        cli(*create, input=piped)
+        == f'imported 1 object of 200000 bytes into {other}, 0 unchanged\n'
+    )
+    assert cli.json('object', 'status', other)['description'] == 'ours'
+    assert cli.json(*create, input=piped)['unchanged'] == 1
+    cli('object', 'del', other, '--force')
 
 
 def test_import_of_what_is_no_archive(cli, bucket):
