@@ -324,6 +324,12 @@ class Connection:
             self.close()
             self._owner.connection_ended(self, err)
 
+    def leave(self) -> None:
+        """Close in good order: the server is told."""
+        if self._transport is not None:
+            self._transport.leave()
+        self.close()
+
     def close(self) -> None:
         """Let go of the socket and of every watcher, without a word to the owner."""
         self._closed = True

@@ -150,7 +150,7 @@ class Link:
         if self._closing:
             return
         if self.state is State.CONNECTED and connection is not None:
-            connection.close()
+            connection.leave()
             self._forced = True
             self.connection_ended(connection, DisconnectedError('reconnecting as asked'))
             self._forced = False
@@ -396,6 +396,8 @@ class Link:
         self.state = State.CLOSED
         self._closing = False
         self._stop_timers()
+        if err is None and self._connection is not None:
+            self._connection.leave()
         self._close_connection()
         wire = self._wire
         wire.live = False

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from .loop import READ, WRITE
@@ -48,6 +49,9 @@ class Stream(Protocol):
         What was not taken must come first in the next call: a layer may have encoded it already.
         """
 
+    def farewell(self) -> None:
+        """Tell the peer that no more will come, as far as that goes without waiting."""
+
     def close(self) -> None:
         """Let go of the socket, without a word to the peer."""
 
@@ -65,6 +69,9 @@ class Plain:
 
     def handshake(self) -> int:
         return 0
+
+    def farewell(self) -> None:
+        """TCP has its own."""
 
 
 class Layer:
@@ -103,6 +110,10 @@ class Layer:
         """Take *data* from below; empty: its end."""
         raise NotImplementedError
 
+    def _goodbye(self) -> None:
+        """Encode what tells the peer that no more will come, for ``_encoded``."""
+        raise NotImplementedError
+
     def _decoded(self, buffer: memoryview) -> int | None:
         """Put plain bytes into *buffer*; return how many: 0 at the end, None when more is
         needed."""
@@ -112,6 +123,12 @@ class Layer:
 
     def fileno(self) -> int:
         return self._below.fileno()
+
+    def farewell(self) -> None:
+        with suppress(OSError):  # it is for courtesy only
+            self._goodbye()
+            self._push()
+            self._below.farewell()
 
     def close(self) -> None:
         self._below.close()
@@ -140,7 +157,11 @@ class Layer:
                 break
         ended = n == 0
         self.held = ended or got == len(buffer)
-        self._push()  # answers to the peer's pings and the like
+        try:
+            self._push()  # answers to the peer's pings and the like
+        except OSError:
+            if not (got or ended):  # what came before counts
+                raise
         if not (got or ended):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         return got

@@ -7,6 +7,7 @@ gevent has patched ``ssl``.
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .streams import Layer, Stream
@@ -94,6 +95,10 @@ class TlsStream(Layer):
 
     def _encoded(self) -> bytes:
         return self._outgoing.read()
+
+    def _goodbye(self) -> None:
+        with suppress(ssl.SSLWantReadError):  # the peer's own close_notify is not waited for
+            self._tls.unwrap()
 
     def _decode(self, data: memoryview) -> None:
         if data:

@@ -41,6 +41,7 @@ class Traced:
         self._out = _Frames('>')
         self.fileno = stream.fileno
         self.handshake = stream.handshake
+        self.farewell = stream.farewell
         self.close = stream.close
         _log.debug('< INFO')
         self._in.feed(received)

@@ -114,6 +114,12 @@ class Transport:
         if not self.closed:
             self.detach().close()
 
+    def leave(self) -> None:
+        """Do the same, and tell the peer, as far as that goes without waiting."""
+        if not self.closed:
+            self._stream.farewell()
+            self.close()
+
     def detach(self) -> Stream:
         """Stop, and leave the stream open for somebody else."""
         self.closed = True

@@ -17,6 +17,7 @@ _COMPRESSION_LEVEL = 1
 _MOST_COMPRESSED = 256 * 1024
 # What is shorter than this is not worth compressing.
 _LEAST_COMPRESSED = 64
+_NORMAL_CLOSURE = 1000
 
 
 def require() -> Any:
@@ -73,6 +74,11 @@ class WebSocketStream(Layer):
         data, self._outgoing = b''.join(self._outgoing), []
         return data
 
+    def _goodbye(self) -> None:
+        if self._open and not self._ended:
+            close = require().events.CloseConnection(code=_NORMAL_CLOSURE)
+            self._outgoing.append(self._ws.send(close))
+
     def _decode(self, data: memoryview) -> None:
         if not data:
             self._ended = True
@@ -90,6 +96,7 @@ class WebSocketStream(Layer):
                     case events.Ping():
                         self._outgoing.append(self._ws.send(event.response()))
                     case events.CloseConnection():
+                        self._outgoing.append(self._ws.send(event.response()))
                         self._ended = True
                     case events.RejectConnection():
                         raise WebSocketError(f'WebSocket refused: status {event.status_code}')

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _PIECE = 1 << 16
+_END = 256
 
 
 class Proxy:
@@ -21,6 +22,7 @@ class Proxy:
         path: its Unix socket, or None.
         accepted: connections taken so far.
         bytes_to_server: what clients have sent so far.
+        last_to_server: the end of it.
         refusing: set it to close new connections at once.
         delay: seconds that each piece of data waits before it is forwarded.
     """
@@ -29,6 +31,7 @@ class Proxy:
         self.path = path
         self.accepted = 0
         self.bytes_to_server = 0
+        self.last_to_server = b''
         self.refusing = False
         self.delay = 0.0
         self._target = target
@@ -67,6 +70,11 @@ class Proxy:
     def flow(self) -> None:
         """Forward again."""
         self._flowing.set()
+
+    def join(self) -> None:
+        """Wait until every connection has been closed by one of its ends."""
+        for thread in self._threads[1:]:
+            thread.join(60)
 
     def close(self) -> None:
         """Close everything and wait for the threads."""
@@ -125,6 +133,7 @@ class Proxy:
                     time.sleep(self.delay)
                 if not to_client:
                     self.bytes_to_server += len(data)
+                    self.last_to_server = (self.last_to_server + data)[-_END:]
                 allowed = self._allowed(len(data)) if to_client else None
                 sink.sendall(data[:allowed])
                 if allowed is not None:

@@ -242,3 +242,17 @@ def test_first_line():
     assert parse_info(b'info\t{}'.replace(b'\t', b' ')) == {}
     with pytest.raises(Exception, match='Authorization Violation'):
         parse_info(b"-ERR 'Authorization Violation'\r")
+
+
+def test_a_farewell(run, connect, tls_server, authority, proxy):
+    """In TLS 1.2 it can be seen from outside what a record is: the last one is an alert."""
+    through = proxy(tls_server)
+    context = ssl.create_default_context(cafile=authority.ca_file)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    nats = connect(host='localhost', port=through.port, ssl_context=context)
+    assert run.call(nats.flush) is None
+    nats.disconnect()
+    run.to_end()
+    through.join()
+    alert, size = b'\x15\x03\x03', 26
+    assert through.last_to_server[:-size][-5:] == alert + size.to_bytes(2, 'big')

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 
 import pytest
 import trustme
+import wsproto
 
 from natsev import ConnectError, JetStream, MissingExtraError, Nats, ObjectStore
+from natsev.loop import READ
+from natsev.streams import Plain
+from natsev.websocket import WebSocketStream
 
 AGAIN = {'reconnect': True, 'reconnect_delay': 10, 'on_error': lambda err: None}
 
@@ -127,3 +132,34 @@ def test_object_store_through_websocket(run, connect, ws_server, unique):
     data = os.urandom(5_000_000)
     assert run.call(store.put, 'x', data)[1] is None
     assert run.call(store.get, 'x')[0] == data
+
+
+def test_a_farewell(run, connect, ws_server, proxy):
+    """A frame that closes: from a client it is masked, and has a status of two bytes."""
+    through = proxy(ws_server, port=port_of(ws_server))
+    nats = connect(servers=[f'ws://127.0.0.1:{through.port}'])
+    assert run.call(nats.flush) is None
+    nats.disconnect()
+    run.to_end()
+    through.join()
+    assert through.last_to_server[-8:-6] == b'\x88\x82'
+
+
+def test_a_farewell_is_answered():
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    stream = WebSocketStream(Plain(ours), 'localhost', '/')
+    server = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
+    assert stream.handshake() == READ
+    server.receive_data(theirs.recv(65536))
+    theirs.sendall(server.send(wsproto.events.AcceptConnection()))
+    assert stream.handshake() == 0
+    theirs.sendall(server.send(wsproto.events.CloseConnection(code=1001)))
+    assert stream.recv_into(memoryview(bytearray(10))) == 0
+    server.receive_data(theirs.recv(65536))
+    *_, answer = server.events()
+    assert (type(answer), answer.code) == (wsproto.events.CloseConnection, 1001)
+    stream.farewell()
+    stream.close()
+    assert theirs.recv(65536) == b''
+    theirs.close()
