@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from natsev import JetStream, Nats, ObjectStore, ev
+from natsev import JetStream, Nats, NatsError, ObjectStore, ev
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
@@ -18,11 +20,11 @@ directory = tempfile.TemporaryDirectory()
 backup = Path(directory.name)
 
 
-def for_each(items, step, then):
+def for_each(items: Any, step: Any, then: Callable[..., Any]) -> None:
     """Call ``step(number, item, next)`` for one item after the other, and then ``then()``."""
     left = list(enumerate(items))
 
-    def go_on(result=None, err=None):
+    def go_on(result: Any = None, err: NatsError | None = None) -> None:
         if err is not None:
             print('failed:', err)
             nats.disconnect()
@@ -34,15 +36,15 @@ def for_each(items, step, then):
     go_on()
 
 
-def fill(info, err):
-    def put(number, name, then):
+def fill(info: Any, err: NatsError | None) -> None:
+    def put(number: int, name: str, then: Callable[..., Any]) -> None:
         photos.put(name, os.urandom(200_000), then, metadata={'by': 'Ada'})
 
     for_each(['beach.jpg', 'sea.jpg', 'tea.jpg'], put, lambda: photos.list(save, details=True))
 
 
-def save(metas, err):
-    def get(number, meta, then):
+def save(metas: Any, err: NatsError | None) -> None:
+    def get(number: int, meta: Any, then: Callable[..., Any]) -> None:
         photos.get(meta['name'], then, into=backup / str(number))
 
     index = [[meta[field] for field in ('name', 'metadata', 'digest')] for meta in metas]
@@ -50,8 +52,8 @@ def save(metas, err):
     for_each(metas, get, lambda: restored.create_bucket({}, restore))
 
 
-def restore(info, err):
-    def put(number, entry, then):
+def restore(info: Any, err: NatsError | None) -> None:
+    def put(number: int, entry: Any, then: Callable[..., Any]) -> None:
         name, metadata, _ = entry
         restored.put(name, backup / str(number), then, metadata=metadata)
 
@@ -61,7 +63,7 @@ def restore(info, err):
     )
 
 
-def compare(index, metas):
+def compare(index: Any, metas: Any) -> None:
     same = sorted(digest for *_, digest in index) == sorted(meta['digest'] for meta in metas)
     print(f'{len(metas)} objects restored, {"all" if same else "not all"} the same')
     nats.disconnect()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
-from natsev import KV, JetStream, Nats, ev
+from natsev import KV, JetStream, Nats, NatsError, ev
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
@@ -12,14 +14,14 @@ nats = Nats(servers=[os.environ.get('NATS_URL') or server.start().url])
 cache = KV(js=JetStream(nats=nats), bucket='cache', codec='msgpack')
 
 MINUTE = 60_000
-computed = []
+computed: list[int] = []
 
 
-def primes(limit, then):
+def primes(limit: Any, then: Callable[..., Any]) -> None:
     """Call ``then(primes)`` with the primes below *limit*, of the cache where it has them."""
     key = f'primes.{limit}'
 
-    def found(value, err):
+    def found(value: Any, err: NatsError | None) -> None:
         if value is not None:
             then(value)
             return
@@ -31,23 +33,23 @@ def primes(limit, then):
     cache.get(key, found)
 
 
-def show(limit, then):
-    def done(value):
+def show(limit: Any, then: Callable[..., Any]) -> None:
+    def done(value: Any) -> None:
         print(f'{len(value)} primes below {limit}, the last is {value[-1]}')
         then()
 
     primes(limit, done)
 
 
-def created(info, err):
+def created(info: Any, err: NatsError | None) -> None:
     show(1000, again)
 
 
-def again():
+def again() -> None:
     show(1000, larger)
 
 
-def larger():
+def larger() -> None:
     show(2000, nats.disconnect)
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from natsev import KV, JetStream, Nats, ev
+from natsev import KV, JetStream, Nats, NatsError, ev
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
 nats = Nats(servers=[os.environ.get('NATS_URL') or server.start().url], reconnect=True)
 config = KV(js=JetStream(nats=nats), bucket='config', codec='msgpack')
-settings = {}
+settings: dict[str, Any] = {}
 
 
-def created(info, err):
+def created(info: Any, err: NatsError | None) -> None:
     if err is not None:
         print(err)
         nats.disconnect()
@@ -23,7 +24,7 @@ def created(info, err):
     config.put('debug', False, lambda revision, err: config.watch(None, changed))
 
 
-def changed(key, value, op):
+def changed(key: str | None, value: Any, op: str | None) -> None:
     if key is None:
         print('running with', dict(sorted(settings.items())))
         somebody_edits()
@@ -36,7 +37,7 @@ def changed(key, value, op):
         nats.disconnect()  # as the last edit below tells us to
 
 
-def somebody_edits():
+def somebody_edits() -> None:
     config.put('debug', True)
     config.put('server.port', 9090)
     config.delete('server.hosts')

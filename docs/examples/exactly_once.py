@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from natsev import JetStream, Nats, ev
+from natsev import JetStream, Nats, NatsError, ev
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
@@ -15,25 +16,25 @@ publisher = js.publisher()
 ORDERS = [{'id': 'A1', 'tea': 2}, {'id': 'B2', 'tea': 1}, {'id': 'A1', 'tea': 2}]
 
 
-def created(info, err):
+def created(info: Any, err: NatsError | None) -> None:
     for order in ORDERS:
         send(order)
     publisher.done(all_stored)
 
 
-def send(order):
-    def stored(ack, err):
+def send(order: Any) -> None:
+    def stored(ack: Any, err: NatsError | None) -> None:
         print(f'order {order["id"]} is message {ack["seq"]}', end='')
         print(', and was there already' if 'duplicate' in ack else '')
 
     publisher.publish('orders.new', order, stored, msg_id=order['id'])
 
 
-def all_stored(totals, err):
+def all_stored(totals: Any, err: NatsError | None) -> None:
     js.stream_info('ORDERS', counted)
 
 
-def counted(info, err):
+def counted(info: Any, err: NatsError | None) -> None:
     print(f'{len(ORDERS)} were sent, {info["state"]["messages"]} are there')
     nats.disconnect()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from natsev import JetStream, Nats, ObjectStore, ev
+from natsev import JetStream, Nats, NatsError, ObjectStore, ev
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
@@ -19,12 +20,12 @@ FILES = {'hello.txt': b'Hello!\n', 'empty': b'', 'large.bin': os.urandom(3_000_0
 class Program:
     """One that puts files into the bucket, or takes them out."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.nats = Nats(servers=[url], name=name)
         self.store = ObjectStore(js=JetStream(nats=self.nats), bucket='drop')
         self.left = set(FILES)
 
-    def finished(self, name):
+    def finished(self, name: str) -> None:
         self.left.remove(name)
         if not self.left:
             self.nats.disconnect()
@@ -33,11 +34,11 @@ class Program:
 sender, receiver = Program('sender'), Program('receiver')
 
 
-def created(info, err):
+def created(info: Any, err: NatsError | None) -> None:
     receiver.store.watch(arrived, ignore_deletes=True)
 
 
-def arrived(meta, err):
+def arrived(meta: Any, err: NatsError | None) -> None:
     if meta is not None:
         # Written under another name, verified, and renamed: nobody sees half a file.
         receiver.store.get(meta['name'], got, into=Path(inbox.name) / meta['name'])
@@ -46,11 +47,11 @@ def arrived(meta, err):
             sender.store.put(name, data, dropped)
 
 
-def dropped(info, err):
+def dropped(info: Any, err: NatsError | None) -> None:
     sender.finished(info['name'])
 
 
-def got(size, err, meta):
+def got(size: int, err: NatsError | None, meta: Any) -> None:
     receiver.finished(meta['name'])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import gevent
 from gevent.pool import Pool
@@ -15,17 +16,17 @@ loop = gevent.get_hub().loop
 nats = Nats(servers=[os.environ.get('NATS_URL', 'nats://127.0.0.1:4222')], loop=loop)
 
 
-def square(subject, payload, reply):
+def square(subject: str, payload: bytes, reply: str) -> None:
     # A callback runs in the hub and must not wait. What has to, is a greenlet.
     gevent.spawn(slowly, int(payload), reply)
 
 
-def slowly(number, reply):
+def slowly(number: int, reply: str) -> None:
     gevent.sleep(0.01)
     nats.publish(reply, str(number * number))
 
 
-def ask(number):
+def ask(number: int) -> Any:
     return int(wait(nats.request, 'square', str(number), timeout=5))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from natsev import JetStream, Nats, ev
+from natsev import JetStream, Nats, NatsError, ev
+from natsev.jetstream import Message
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
@@ -15,18 +17,18 @@ SECOND = 1_000_000_000  # durations that go to the server are in nanoseconds
 JOBS = [{'add': [1, 2]}, {'add': [3, 'x']}, {'flaky': True}, {'add': [4, 5]}]
 
 
-def created(info, err):
+def created(info: Any, err: NatsError | None) -> None:
     config = {'durable_name': 'worker', 'ack_policy': 'explicit', 'ack_wait': 30 * SECOND}
     js.consumer_create('JOBS', config, ready)
 
 
-def ready(info, err):
+def ready(info: Any, err: NatsError | None) -> None:
     js.consume('JOBS', 'worker', work)
     for job in JOBS:
         js.js_publish('jobs.new', job)
 
 
-def work(message):
+def work(message: Message) -> None:
     job = message.value
     if 'flaky' in job and message.delivered == 1:
         print(f'{job}: not now, again in a moment')
@@ -41,11 +43,11 @@ def work(message):
     message.ack(acked)
 
 
-def acked(ok, err):
+def acked(ok: Any, err: NatsError | None) -> None:
     js.consumer_info('JOBS', 'worker', look)
 
 
-def look(info, err):
+def look(info: Any, err: NatsError | None) -> None:
     if info['num_pending'] == info['num_ack_pending'] == 0:
         print('nothing is left to do')
         nats.disconnect()

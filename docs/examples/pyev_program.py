@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from natsev import Nats, ev
 
@@ -11,23 +12,23 @@ loop = ev.default_loop()
 nats = Nats(servers=[os.environ.get('NATS_URL', 'nats://127.0.0.1:4222')], loop=loop)
 
 
-def on_beat(timer, revents):
+def on_beat(timer: Any, revents: int) -> None:
     timer.data += 1
     nats.publish('beats', f'beat {timer.data}')
 
 
-def on_message(subject, payload):
+def on_message(subject: str, payload: bytes) -> None:
     print(payload.decode())
     if payload == b'beat 3':
         stop()
 
 
-def on_term(watcher, revents):
+def on_term(watcher: Any, revents: int) -> None:
     print('asked to end')
     stop()
 
 
-def stop():
+def stop() -> None:
     beats.stop()
     term.stop()
     nats.disconnect()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from natsev import Nats, ev
+from natsev import Nats, NatsError, ev
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
@@ -14,14 +15,14 @@ values = nats.with_codec('msgpack')  # payloads are Python values
 PRICES = {'Ada': 42, 'Bob': 39, 'Cleo': 45}
 
 
-def open_shop(owner, price):
-    def quote(subject, article, reply):
+def open_shop(owner: Any, price: Any) -> None:
+    def quote(subject: str, article: Any, reply: str) -> None:
         values.publish(reply, {'shop': owner, 'article': article, 'price': price})
 
     values.subscribe('prices', quote)
 
 
-def gathered(replies, err):
+def gathered(replies: Any, err: NatsError | None) -> None:
     offers = [reply['payload'] for reply in replies]
     for offer in sorted(offers, key=lambda offer: offer['price']):
         print(f'{offer["shop"]:5} sells {offer["article"]} for {offer["price"]}')

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import urllib.request
+from collections.abc import Iterator
+from typing import Any
 
 import gevent
 from gevent.pywsgi import WSGIServer
@@ -19,7 +21,7 @@ nats = Nats(servers=[url], loop=gevent.get_hub().loop)
 store = ObjectStore(js=JetStream(nats=nats), bucket='downloads')
 
 
-def download(environ, start_response):
+def download(environ: Any, start_response: Any) -> Any:
     name = environ['PATH_INFO'].removeprefix('/')
     meta = wait(store.info, name)
     if meta is None:
@@ -29,9 +31,9 @@ def download(environ, start_response):
     return stream(name)
 
 
-def stream(name):
+def stream(name: str) -> Iterator[bytes]:
     """Yield the chunks of an object as its caller takes them."""
-    chunks = Queue()
+    chunks: Queue[bytes | None] = Queue()
     transfer = store.get_stream(name, chunks.put_nowait, lambda meta, err: chunks.put_nowait(None))
     try:
         while (chunk := chunks.get()) is not None:
@@ -42,7 +44,7 @@ def stream(name):
         transfer.cancel()  # the caller has gone: nothing, where all was read
 
 
-def fetch(address):
+def fetch(address: Any) -> Any:
     with urllib.request.urlopen(address) as answer:
         return answer.read()
 

@@ -4,40 +4,39 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from typing import Any
 
-from natsev import Nats, ev
+from natsev import Nats, NatsError, ev
 from natsev.server import Server
 
 server = Server()  # started only where NATS_URL does not name one
 url = os.environ.get('NATS_URL') or server.start().url
 
 JOBS = 300
-done = Counter()
+done: Counter[str] = Counter()
 boss = Nats(servers=[url], name='boss')
 workers = [Nats(servers=[url], name=f'worker {number}') for number in range(1, 4)]
+hired: list[Nats] = []
 
 
-def hire(worker, name):
+def hire(worker: Nats, name: str) -> None:
     """Have *worker* take its share of the jobs."""
 
-    def work(subject, payload, reply):
+    def work(subject: str, payload: bytes, reply: str) -> None:
         worker.publish(reply, f'{name} squared {int(payload)}: {int(payload) ** 2}')
 
     worker.subscribe('jobs', work, queue_group='pool')
-    worker.flush(ready)
+    worker.flush(lambda err: ready(worker))
 
 
-def ready(err):
-    ready.workers += 1
-    if ready.workers == len(workers):  # now hand out the work
+def ready(worker: Nats) -> None:
+    hired.append(worker)
+    if len(hired) == len(workers):  # now hand out the work
         for number in range(JOBS):
             boss.request('jobs', str(number), finished, 5000)
 
 
-ready.workers = 0
-
-
-def finished(response, err):
+def finished(response: Any, err: NatsError | None) -> None:
     done[response.decode().partition(' squared')[0] if err is None else str(err)] += 1
     if done.total() == JOBS:
         for client in (boss, *workers):

@@ -52,6 +52,25 @@ from .writer import Writer
 if TYPE_CHECKING:
     from ..jetstream import JetStream
 
+__all__ = [
+    'BucketOptions',
+    'BucketStatus',
+    'DeleteReport',
+    'Encryption',
+    'ExportReport',
+    'ImportReport',
+    'ObjectMeta',
+    'ObjectStore',
+    'PurgeReport',
+    'Reader',
+    'SweepReport',
+    'SyncReport',
+    'Transfer',
+    'Writer',
+    'Zlib',
+    'Zstd',
+]
+
 AnyCallback = Callable[..., Any]
 # The class has a method that is called list.
 _Items = list[Item]
