@@ -101,7 +101,7 @@ dist: $(INSTALLED)  ## source archive and wheel, into dist/
 	$(BIN)/python -m twine check --strict dist/*
 
 check-dist: dist  ## install what was built into clean environments, and try it there
-	$(BIN)/python tests/dist/check.py dist $(PYTHONS)
+	$(BIN)/python -m tests.dist.check dist $(PYTHONS)
 
 clean:  ## remove everything that was made
 	rm -rf .venv .venv-pyev .cache build dist *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache

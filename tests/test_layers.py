@@ -63,6 +63,7 @@ MAY_IMPORT = {
     + ' threads timeouts wire',
     # on top of it
     'jetstream': LEAVES + ' calls codec coded loop nats timeouts wire',
+    'otel': LEAVES + ' calls',
     'micro': LEAVES + ' calls nats settings',
     'kv': LEAVES + ' calls codec jetstream',
     'objectstore': LEAVES + ' calls jetstream jobs loop nats',

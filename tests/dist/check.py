@@ -1,9 +1,11 @@
 """Installs what ``make dist`` built into clean environments, and looks whether it works there.
 
-    python tests/dist/check.py dist python3.10 python3.13
+    python -m tests.dist.check dist python3.10 python3.13
 
-For each Python that is here: the source archive built with its C extension, and without; then the
-smoke test with only the extra ``server``, and the command with the extra ``cli``.
+For each Python: the source archive built with its C extension, and without; the wheel, where there
+is one for it. Each with the smoke test with only the extra ``server``, a user's program checked by
+mypy, and the command with the extra ``cli``. A Python is looked for on PATH and among pyenv's; one
+that is not here is told, loudly.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from tests.dist.typing_check import check_types
 
 HERE = Path(__file__).parent
 
@@ -34,12 +38,20 @@ def run(*command: object, fails: bool = False, **env: str) -> str:
     return done.stdout
 
 
-def is_here(python: str) -> bool:
-    """Is there such a Python, and can it make environments?"""
-    try:
-        return not subprocess.run([python, '-c', 'import venv'], capture_output=True).returncode
-    except FileNotFoundError:
-        return False
+def find(name: str) -> str | None:
+    """Return such a Python that can make environments; None: it is not here.
+
+    What stands on PATH may be a shim of pyenv's, which only works for the version chosen there.
+    """
+    pyenv = Path(os.environ.get('PYENV_ROOT') or Path.home() / '.pyenv')
+    for python in (name, *sorted(map(str, pyenv.glob(f'versions/*/bin/{name}')), reverse=True)):
+        try:
+            done = subprocess.run([python, '-c', 'import venv, ensurepip'], capture_output=True)
+        except FileNotFoundError:
+            continue
+        if done.returncode == 0:
+            return python
+    return None
 
 
 def check(python: str, archive: Path, compiled: bool) -> None:
@@ -50,6 +62,7 @@ def check(python: str, archive: Path, compiled: bool) -> None:
         install = [bin_ / 'pip', 'install', '--quiet', '--disable-pip-version-check']
         run(*install, f'{archive}[server]', NATSEV_BUILD_EXT='yes' if compiled else 'no')
         run(bin_ / 'python', '-W', 'error', HERE / 'smoke.py', 'compiled' if compiled else 'python')
+        check_types(bin_ / 'python')
         said = run(bin_ / 'natsev', 'rtt', fails=True)
         assert said == "natsev: the command needs an extra: pip install 'natsev[cli]'\n", said
         run(*install, f'{archive}[cli]', NATSEV_BUILD_EXT='yes' if compiled else 'no')
@@ -58,15 +71,22 @@ def check(python: str, archive: Path, compiled: bool) -> None:
         run('sh', '-c', script)
 
 
-def main(directory: str, *pythons: str) -> None:
+def main(directory: str, *names: str) -> None:
     (archive,) = Path(directory).resolve().glob('*.tar.gz')
-    here = [python for python in pythons if is_here(python)]
-    for python in here:
-        for compiled in (True, False):
-            check(python, archive, compiled)
-            print(f'{archive.name} on {python}, {"compiled" if compiled else "pure"}: works')
-    print('not here:', ', '.join(sorted(set(pythons) - set(here))) or 'none')
-    assert here, 'no Python to try it on'
+    wheels = list(Path(directory).resolve().glob('*.whl'))
+    here = {name: python for name in names if (python := find(name)) is not None}
+    for name, python in here.items():
+        tag = f'-{name.replace("python", "cp").replace(".", "")}-'
+        builds = [(archive, True), (archive, False)]
+        builds += [(wheel, True) for wheel in wheels if tag in wheel.name]
+        for build, compiled in builds:
+            check(python, build, compiled)
+            print(f'{name}, {"compiled" if compiled else "pure"}: {build.name} works', flush=True)
+    for name in names:
+        if name not in here:
+            print(f'NOT CHECKED: {name} is not here.', file=sys.stderr)
+    if not here:
+        sys.exit('NOTHING CHECKED: name a Python with PYTHONS=')
 
 
 main(*sys.argv[1:])

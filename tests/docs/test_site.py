@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import natsev
+from natsev import jetstream, kv, objectstore, otel
 from tests.conftest import missing
 
 ROOT = Path(__file__).parent.parent.parent
@@ -65,9 +66,17 @@ def test_every_link_within_the_site_leads_somewhere(site):
     assert not broken
 
 
+def short(name: str) -> str:
+    return name.rpartition('.')[2]
+
+
 def test_every_public_name_is_in_the_reference(site):
     ids = {name for path in site.rglob('reference/*.html') for name in Page(path).ids}
     absent = [name for name in natsev.__all__ if name != 'ev' and f'natsev.{name}' not in ids]
+    for module in (jetstream, kv, objectstore, otel):
+        public = [f'{module.__name__}.{name}' for name in module.__all__]
+        # What the package itself has is there under the shorter name.
+        absent += [name for name in public if name not in ids and short(name) not in natsev.__all__]
     absent += [name for name in natsev.ev.__all__ if f'natsev.ev.{name}' not in ids]
     assert not absent
 
