@@ -166,7 +166,8 @@ class Reading:
                 ``'last_per_subject'``, ``'by_start_sequence'`` with ``opt_start_seq``, or
                 ``'by_start_time'`` with ``opt_start_time`` (these two policies may be left out);
                 ``headers_only``: without payloads; ``batch``, ``threshold``, ``expires``,
-                ``idle_heartbeat``: as for ``consume`` (``batch`` is 2000 here).
+                ``idle_heartbeat``: as for ``consume`` (``batch`` is 2000 here); ``max_bytes``
+                likewise, but not with ``'last_per_subject'``, where servers lose messages by it.
 
         Errors (to ``on_end``):
             StreamNotFoundError: also when it is deleted meanwhile.
@@ -176,7 +177,7 @@ class Reading:
         Raises:
             TypeError, ValueError: an unknown option, or a value that cannot be.
         """
-        given = check.options(opts, _DELIVER_OPTIONS + _WINDOW_OPTIONS, 'ordered')
+        given = check.options(opts, (*_DELIVER_OPTIONS, 'max_bytes', *_WINDOW_OPTIONS), 'ordered')
         config = {name: given[name] for name in _DELIVER_OPTIONS if name in given}
         if 'opt_start_seq' in config:
             config.setdefault('deliver_policy', 'by_start_sequence')
@@ -184,6 +185,8 @@ class Reading:
         elif 'opt_start_time' in config:
             config.setdefault('deliver_policy', 'by_start_time')
         config.setdefault('deliver_policy', 'all')
+        if 'max_bytes' in given and config['deliver_policy'] == 'last_per_subject':
+            raise ValueError("max_bytes does not go with 'last_per_subject'")
         filters = [filter_subjects] if isinstance(filter_subjects, str) else filter_subjects or []
         checked = [check_subscription(subject) for subject in filters]
         if not checked and config['deliver_policy'] == 'last_per_subject':

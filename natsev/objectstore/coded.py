@@ -97,6 +97,10 @@ class DecodedSink:
     def restartable(self) -> bool:
         return self._sink.restartable
 
+    @property
+    def full(self) -> bool:
+        return self._sink.full
+
     def begin(self) -> None:
         self._decoding = self._make()
         self._skip, self._left = self._part
@@ -121,6 +125,9 @@ class DecodedSink:
             self._left -= len(wanted)
         if wanted:
             self._sink.write(wanted)
+
+    def flush(self) -> Callable[[], None] | None:
+        return self._sink.flush()
 
     def settle(self) -> Callable[[], None] | None:
         return self._sink.settle()

@@ -1,8 +1,9 @@
 """Ways to have an object's chunks from the stream, in order, from a sequence on.
 
 ``Batches``: direct gets of many chunks each (nats-server 2.11), the next requested before the
-present one ends. ``Ordered``: an ordered consumer, for older servers and buckets without direct
-gets.
+present one ends. ``Ordered``: an ordered consumer, for older servers, buckets without direct gets,
+and large objects whose chunks lie between others': where the next batch begins is not known then,
+and one batch at a time is slow over a long way.
 
 Neither ever has more than a window of bytes on its way, so the socket is always read and memory is
 bounded; when the owner has no room for more, nothing more is requested.
@@ -18,19 +19,25 @@ from ..headers import Headers
 from ..jetstream import Consumption, Message
 from ..jetstream.api import to_json
 from .bucket import Bucket
-from .budget import budget_of
+from .budget import MOST, budget_of
 from .record import ObjectMeta
 
 if TYPE_CHECKING:
     from ..nats import Replies
 
 MIB = 1024 * 1024
+# Seconds of a round trip from which on a way is long.
+_LONG_WAY = 0.002
 # Bytes of one batch and how many batches at once: near, and over a long way. Together never more
 # than 32 MiB: a server hangs up on who has 64 MiB waiting.
 _BATCH, _AT_ONCE = 4 * MIB, 2
-_LONG_BATCH, _LONG_AT_ONCE = 7 * MIB, 4
-_LONG_WAY = 0.002
-# What one message costs beside its payload, counted by max_bytes: subject and headers.
+_LONG_BATCH, _LONG_AT_ONCE = 7 * MIB // 2, 8
+# So much comes in one batch. The first of several is smaller: it tells whether the chunks lie one
+# behind the other.
+_ONE, _FIRST = 7 * MIB, 2 * MIB
+# The share of a consumer's window at which it is filled up.
+_THRESHOLD, _LONG_THRESHOLD = 0.5, 0.9
+# What one message costs beside its payload, counted by max_bytes too: subject and headers.
 _OVERHEAD = 512
 
 
@@ -54,6 +61,9 @@ class Reader(Protocol):
     def unsupported(self) -> None:
         """This server, or bucket, cannot be read this way."""
 
+    def scattered(self) -> None:
+        """Chunks lie between others', and many are still to come."""
+
     def fail(self, err: NatsError) -> None:
         """The get cannot go on."""
 
@@ -70,6 +80,10 @@ class Fetch(Protocol):
 
     def close(self) -> None:
         """Nothing more is wanted."""
+
+
+def _is_far(bucket: Bucket) -> bool:
+    return bucket.rtt is not None and bucket.rtt > _LONG_WAY
 
 
 def estimate(meta: ObjectMeta) -> int:
@@ -139,7 +153,8 @@ class Batches:
     """Fetches by batched direct gets.
 
     The chunks of most objects lie one behind the other in the stream. As long as they do, the next
-    batches are requested ahead, from the sequence where they must begin; else one at a time.
+    batches are requested ahead, from the sequence where they must begin. Once they do not, what is
+    left is read otherwise, unless it is little.
 
     Args:
         reader: whom the chunks are for.
@@ -159,16 +174,18 @@ class Batches:
         self._reader = reader
         self._request = f'{bucket.js.prefix}.DIRECT.GET.{bucket.stream}'
         self._subject = bucket.subjects.chunk(meta['nuid'])
-        far = bucket.rtt is not None and bucket.rtt > _LONG_WAY
-        self._batch_bytes = _LONG_BATCH if far else _BATCH
+        far = _is_far(bucket)
         self._at_once = _LONG_AT_ONCE if far else _AT_ONCE
-        self._estimate = estimate(meta)
-        self._each = max(1, self._batch_bytes // self._estimate)
+        self._cost = estimate(meta) + _OVERHEAD  # of one chunk
+        self._each = max(1, (_LONG_BATCH if far else _BATCH) // self._cost)
+        several = chunks * self._cost > _ONE
+        self._first = max(2, _FIRST // self._cost) if several else chunks
         self._last_seq = seq
         self._missing = chunks  # not yet requested
         self._next: int | None = seq + 1  # where the next batch begins; None: not known yet
         self._contiguous = True
-        self._any = False
+        self._ahead = False  # batches are requested ahead
+        self._begin = 0  # the first chunk's sequence
         self._batches: deque[_Batch] = deque()
         self.waiting = False
 
@@ -179,8 +196,8 @@ class Batches:
             and len(self._batches) < self._at_once
             and self._reader.has_room
         ):
-            wanted = min(self._each, self._missing)
-            cost = min(wanted * self._estimate, self._batch_bytes)
+            wanted = min(self._each if self._begin else self._first, self._missing)
+            cost = min(wanted * self._cost, MOST)
             self.waiting = not self.budget.take(cost, self.more)
             if self.waiting:
                 return
@@ -208,10 +225,10 @@ class Batches:
             'seq': seq,
             'next_by_subj': self._subject,
             'batch': wanted,
-            'max_bytes': self._batch_bytes + (self._batch_bytes >> 2) + wanted * _OVERHEAD,
+            'max_bytes': cost,
         }
         # The next one begins where this one ends, if nothing lies between the chunks.
-        self._next = seq + wanted if self._contiguous and self._any else None
+        self._next = seq + wanted if self._ahead else None
         try:
             self.nats.publish(self._request, to_json(body), batch.replies.subject)
         except NatsError as err:
@@ -234,15 +251,21 @@ class Batches:
     def _deliver(self, batch: _Batch, seq: int, payload: bytes) -> None:
         if seq <= self._last_seq:
             return  # a batch that began too early
-        if not self._any:
-            self._any = True
-            self._next = seq + batch.wanted
+        if not self._begin:
+            self._begin = seq
         elif seq != self._last_seq + 1 and self._contiguous:
-            self._contiguous = False
+            self._contiguous = self._ahead = False
             self._one_at_a_time()
+        elif self._contiguous and not self._ahead:
+            self._ahead = True
+            self._next = self._begin + batch.wanted
         self._last_seq = seq
         self._reader.chunk(seq, payload)
-        if not self._reader.done:
+        if self._reader.done or not self._batches:
+            return
+        if not self._contiguous and self._missing > self._each:
+            self._reader.scattered()
+        else:
             self.more()
 
     def _one_at_a_time(self) -> None:
@@ -297,23 +320,44 @@ class Batches:
 
 
 class Ordered:
-    """Fetches by an ordered consumer. Arguments as for ``Batches``."""
+    """Fetches by an ordered consumer.
+
+    Args:
+        reader: whom the chunks are for.
+        bucket: where they are.
+        meta: of the object.
+        seq: the last sequence that is there already.
+        left: bytes that are missing.
+    """
 
     name = 'ordered consumer'
 
-    def __init__(self, reader: Reader, bucket: Bucket, meta: ObjectMeta, seq: int) -> None:
+    def __init__(
+        self, reader: Reader, bucket: Bucket, meta: ObjectMeta, seq: int, left: int
+    ) -> None:
         self._reader = reader
         self._bucket = bucket
         self._budget = budget_of(bucket.nats)
         self._subject = bucket.subjects.chunk(meta['nuid'])
-        self._batch = max(2, 2 * _BATCH // estimate(meta))
-        self._cost = min(meta['size'], self._batch * estimate(meta))
+        far = _is_far(bucket)
+        window = _LONG_AT_ONCE * _LONG_BATCH if far else _AT_ONCE * _BATCH
+        # A request for bytes must have room for the largest message, and what comes with it.
+        each = 2 * (estimate(meta) + _OVERHEAD)
+        self._cost = min(window, left + (left >> 3) + each)
+        self._window: dict[str, Any] = (
+            {'max_bytes': self._cost, 'threshold': _LONG_THRESHOLD if far else _THRESHOLD}
+            if each <= window
+            else {'batch': 1}
+        )
         self._last_seq = seq
         self._consumption: Consumption | None = None
         self.waiting = False
 
     def more(self) -> None:
-        if self._consumption is not None or not self._reader.has_room:
+        if not self._reader.has_room:
+            return
+        if self._consumption is not None:
+            self._consumption.resume()
             return
         self.waiting = not self._budget.take(self._cost, self.more)
         if self.waiting:
@@ -323,9 +367,9 @@ class Ordered:
             self._message,
             filter_subjects=self._subject,
             opt_start_seq=self._last_seq + 1,
-            batch=self._batch,
             on_caught_up=self._reader.short,
             on_end=self._ended,
+            **self._window,
         )
 
     def close(self) -> None:
@@ -342,11 +386,9 @@ class Ordered:
     def _message(self, message: Message) -> None:
         if self._reader.done or self._consumption is None:
             return
-        if not self._reader.has_room:
-            self._stop()  # begins again after this message, when there is room
-            return
-        self._last_seq = message.seq
         self._reader.chunk(message.seq, message.payload)
+        if self._consumption is not None and not self._reader.has_room:
+            self._consumption.pause()  # what is on its way still comes
 
     def _ended(self, err: Any) -> None:
         if err is not None and self._consumption is not None:

@@ -57,9 +57,6 @@ class Get(Transfer):
         progress: the user's, called as ``progress(done, total)``.
         version: the sequence of an earlier version to be read; None: the present one.
         decode: what codecs did is undone; else the bytes are those that are stored.
-
-    Attributes:
-        strategy: how the chunks are read, for who wants to know.
     """
 
     def __init__(
@@ -79,7 +76,6 @@ class Get(Transfer):
     ) -> None:
         super().__init__(bucket, call, progress)
         self._version = version
-        self.strategy = ''
         self._name = name
         self._sink = self._user_sink = sink
         self._decode = decode
@@ -103,6 +99,8 @@ class Get(Transfer):
         self._last_seq = 0
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
+        self._scattered = False
+        self._flushing = False
         self._settling = False
 
     # Metadata.
@@ -195,10 +193,10 @@ class Get(Transfer):
             self.strategy = 'one message'
             if self._take(meta['size']):
                 where.last(self, where.subjects.chunk(meta['nuid']), self._single)
-        elif where.allow_direct and where.batches:
+        elif where.allow_direct and where.batches and not self._scattered:
             self._use(Batches(self, where, meta, self._last_seq, self._chunks_left(meta)))
         else:
-            self._use(Ordered(self, where, meta, self._last_seq))
+            self._use(Ordered(self, where, meta, self._last_seq, self._bytes_left))
 
     def _locate(self, meta: ObjectMeta) -> None:
         """Find the chunk to begin with."""
@@ -219,11 +217,16 @@ class Get(Transfer):
         self._skip -= place.start
         self._read()
 
+    @property
+    def _bytes_left(self) -> int:
+        """Bytes that are still to come, with those before what is wanted."""
+        return self._skip + self._wanted - self._came
+
     def _chunks_left(self, meta: ObjectMeta) -> int:
         """Return about how many chunks are still to come; the fetch asks for more where need be."""
         left = meta['chunks'] - self._count
         if not self._whole:
-            left = min(left, (self._skip + self._wanted - self._came) // estimate(meta) + 1)
+            left = min(left, self._bytes_left // estimate(meta) + 1)
         return max(left, 1)
 
     def _use(self, fetch: Fetch) -> None:
@@ -265,13 +268,18 @@ class Get(Transfer):
             self.chunk(message['seq'], message['payload'])
         else:
             # Not the only one after all, whatever the metadata says.
-            self._use(Ordered(self, self._where, meta, 0))
+            self._use(Ordered(self, self._where, meta, 0, self._bytes_left))
 
     def unsupported(self) -> None:
         """Batches do not work here (any more): the configuration tells what does."""
         self._close_fetch()
         self._where.batches = False
         self._where.reopen(self, self._read)
+
+    def scattered(self) -> None:
+        """Batches would have to come one at a time."""
+        self._scattered = True
+        self._read()
 
     def _close_fetch(self) -> None:
         fetch, self._fetch = self._fetch, None
@@ -282,7 +290,7 @@ class Get(Transfer):
 
     def short(self) -> None:
         """There is nothing more to read, though there should be."""
-        if not self.done:
+        if not (self.done or self._complete):
             self._close_fetch()
             self._resolve(self._looked_again, True)
 
@@ -309,7 +317,7 @@ class Get(Transfer):
 
     @property
     def has_room(self) -> bool:
-        return not self._paused and self._held_bytes < _MOST_HELD
+        return not self._paused and self._held_bytes < _MOST_HELD and not self._sink.full
 
     @property
     def _complete(self) -> bool:
@@ -334,8 +342,8 @@ class Get(Transfer):
         self._hand_over()
 
     def _hand_over(self) -> None:
-        """Give the sink what is here, unless the user has paused."""
-        while self._held and not (self._paused or self.done):
+        """Give the sink what is here, unless the user has paused, or it can take no more."""
+        while self._held and not (self._paused or self.done or self._sink.full):
             payload = self._held.popleft()
             self._held_bytes -= len(payload)
             if self._whole:
@@ -343,9 +351,28 @@ class Get(Transfer):
             if not self._guarded(self._sink.write, payload):
                 return
             self._advance(len(payload))
+            self._flush()
         if self._complete and not (self._held or self.done):
             self._close_fetch()
             self._verify()
+
+    def _flush(self) -> None:
+        """Have the disk begin with what has been written."""
+        work = None if self._flushing or self.done else self._sink.flush()
+        if work is not None:
+            self._flushing = True
+            in_thread(self._nats.port, work, self._flushed)
+
+    def _flushed(self, exc: Exception | None) -> None:
+        self._flushing = False
+        if exc is not None:
+            self._settling = False
+            self.fail(write_error(exc))
+        elif self._settling:
+            self._settle()
+        else:
+            self._flush()
+            self._resumed()
 
     def _resumed(self) -> None:
         if self._meta is None or self._settling or self.done:
@@ -366,11 +393,16 @@ class Get(Transfer):
             return
         if isinstance(self._sink, DecodedSink) and not self._guarded(self._sink.complete):
             return
+        self._settling = True
+        if not self._flushing:
+            self._settle()
+
+    def _settle(self) -> None:
         work = self._sink.settle()
         if work is None:
-            self._finish(self._sink.result(), meta)
+            self._settling = False
+            self._finish(self._sink.result(), self._meta)
         else:
-            self._settling = True
             in_thread(self._nats.port, work, self._settled)
 
     def _settled(self, exc: Exception | None) -> None:

@@ -60,7 +60,7 @@ class PartFile(PathFile):
         assert self._file is not None
         os.ftruncate(self._file, size)
         os.lseek(self._file, 0, os.SEEK_END)
-        self._written = size
+        self._written = self._flushed = size
 
     def read_back(self, offset: int, size: int) -> bytes:
         """Return bytes that are there."""

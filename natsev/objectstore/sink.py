@@ -27,6 +27,10 @@ class Part(NamedTuple):
 
 
 WHOLE = Part()
+# Bytes written before the disk is made to begin with them, and before more would be too many. So a
+# slow disk slows the requests, instead of blocking the loop in a write that finds no room.
+_FLUSH, _MOST_UNFLUSHED = 32 * 1024 * 1024, 64 * 1024 * 1024
+_datasync = getattr(os, 'fdatasync', os.fsync)  # macOS has none
 
 
 class Sink(Protocol):
@@ -36,11 +40,18 @@ class Sink(Protocol):
     def restartable(self) -> bool:
         """Can everything be taken back?"""
 
+    @property
+    def full(self) -> bool:
+        """Does so much wait for a disk that no more should come?"""
+
     def begin(self) -> None:
         """Get ready for the first byte, or take back everything."""
 
     def write(self, chunk: bytes) -> None:
         """Take *chunk*."""
+
+    def flush(self) -> Callable[[], None] | None:
+        """Return what is to be done in a thread meanwhile; asked after each write."""
 
     def settle(self) -> Callable[[], None] | None:
         """Return what is left to do now that all is verified, if that may block."""
@@ -67,7 +78,19 @@ def sink_for(into: Any) -> Sink:
     raise TypeError(f'into must be a Path or a binary file, not {type(into).__name__}')
 
 
-class Memory:
+class _Prompt:
+    """What the sinks without a disk of ours have in common."""
+
+    full = False
+
+    def flush(self) -> None:
+        return None
+
+    def settle(self) -> None:
+        return None
+
+
+class Memory(_Prompt):
     """Gathers bytes."""
 
     restartable = True
@@ -81,9 +104,6 @@ class Memory:
     def write(self, chunk: bytes) -> None:
         self._buffer.write(chunk)
 
-    def settle(self) -> None:
-        return None
-
     def result(self) -> bytes:
         # BytesIO gives its own buffer away: no second copy of a large object.
         return self._buffer.getvalue()
@@ -92,7 +112,7 @@ class Memory:
         self._buffer = BytesIO()
 
 
-class File:
+class File(_Prompt):
     """A binary file that the user opened; left open."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -115,9 +135,6 @@ class File:
             self._written += written
             rest = rest[written:]
 
-    def settle(self) -> Callable[[], None] | None:
-        return None
-
     def result(self) -> int:
         return self._written
 
@@ -135,13 +152,17 @@ class PathFile:
         self._target = path
         self._temporary: Path | None = None
         self._file: int | None = None
-        self._written = 0
+        self._written = self._flushed = 0
+
+    @property
+    def full(self) -> bool:
+        return self._written - self._flushed >= _MOST_UNFLUSHED
 
     def begin(self) -> None:
         if self._file is not None:
             os.ftruncate(self._file, 0)
             os.lseek(self._file, 0, os.SEEK_SET)
-            self._written = 0
+            self._written = self._flushed = 0
             return
         temporary = self._resolve().with_name(f'.{next_nuid()}.part')
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, 'O_CLOEXEC', 0)
@@ -160,6 +181,21 @@ class PathFile:
         while rest:
             rest = rest[os.write(self._file, rest) :]
         self._written += len(chunk)
+
+    def flush(self) -> Callable[[], None] | None:
+        if self._written - self._flushed < _FLUSH:
+            return None
+        assert self._file is not None
+        written, file = self._written, os.dup(self._file)
+
+        def work() -> None:
+            try:
+                _datasync(file)
+            finally:
+                os.close(file)
+            self._flushed = min(written, self._written)
+
+        return work
 
     def settle(self) -> Callable[[], None]:
         return self._rename
@@ -195,7 +231,7 @@ class PathFile:
             os.close(file)
 
 
-class Handed:
+class Handed(_Prompt):
     """Hands each chunk to a callback of the user.
 
     Args:
@@ -213,9 +249,6 @@ class Handed:
         if chunk:
             self.restartable = False
             self._hand(chunk)
-
-    def settle(self) -> None:
-        return None
 
     def result(self) -> None:
         return None

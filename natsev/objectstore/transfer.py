@@ -37,6 +37,7 @@ class Transfer:
     Attributes:
         bytes_done: bytes that have arrived where they should, so far.
         bytes_total: the size of the object, or None where it is not known yet.
+        strategy: how the chunks travel, for debugging; '' before that is known.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Transfer:
     ) -> None:
         self.bytes_done = 0
         self.bytes_total: int | None = None
+        self.strategy = ''
         # An Operation:
         self.child: Handle | None = None
         self.request_timeout: float | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import threading
 from base64 import urlsafe_b64encode
 
 import pytest
@@ -21,6 +23,7 @@ from natsev import (
     ObjectStore,
     ObjectStoreError,
 )
+from natsev.objectstore import fetch, sink
 
 BIG = os.urandom(1_000_000)
 STRATEGIES = ['batched direct get', 'ordered consumer']
@@ -594,3 +597,144 @@ def test_wrong_values(store):
         store.get('a', print, if_none_match='abc')
     with pytest.raises(TypeError):
         store.get_stream('a', lambda a, b: None, print)
+
+
+# How the chunks travel.
+
+
+def write_scattered(inside, name, data, each):
+    """Store an object whose chunks have others between them."""
+    for start in range(0, len(data), each):
+        inside.js.nats.publish(inside.chunk_subject('n' + name), data[start : start + each])
+        inside.js.nats.publish(inside.chunk_subject('other'), b'x')
+    chunks = -(-len(data) // each)
+    options = {'max_chunk_size': each}
+    inside.write_meta(name, size=len(data), chunks=chunks, digest=digest(data), options=options)
+
+
+@pytest.fixture(params=['near', 'far'])
+def way(request, monkeypatch):
+    """How long a round trip is taken for."""
+    monkeypatch.setattr(fetch, '_LONG_WAY', {'near': 60.0, 'far': 0.0}[request.param])
+    return request.param
+
+
+@pytest.mark.usefixtures('way')
+def test_scattered_chunks_come_by_a_consumer(run, each_server, make_store, inside_of):
+    store = make_store(each_server)
+    data = BIG * 24
+    write_scattered(inside_of(store), 'a', data, 100_000)
+    transfer = store.get('a', lambda *result: run.done(result))
+    got, err, _ = run()
+    assert err is None
+    assert got == data
+    assert transfer.strategy == 'ordered consumer'
+    part, err, _ = run.call(store.get, 'a', offset=5_000_000, length=11_111_111)
+    assert err is None
+    assert part == data[5_000_000:16_111_111]
+
+
+def test_a_few_scattered_chunks_come_in_batches(run, store, inside):
+    write_scattered(inside, 'a', BIG * 3, 100_000)
+    transfer = store.get('a', lambda *result: run.done(result))
+    assert run()[0] == BIG * 3
+    assert transfer.strategy == 'batched direct get'
+
+
+@pytest.mark.parametrize('placed', ['together', 'scattered'])
+def test_no_more_than_32_mib_are_on_their_way(run, store, inside, way, placed):
+    data = BIG * 50
+    if placed == 'together':
+        run.call(store.put, 'a', data)
+    else:
+        write_scattered(inside, 'a', data, 100_000)
+    got, results = [], []
+
+    def on_chunk(chunk):
+        got.append(chunk)
+        if len(got) == 30:
+            transfer.pause()
+
+    transfer = store.get_stream('a', on_chunk, lambda *result: results.append(result))
+    run.until(lambda: len(got) == 30)
+    nats = store._bucket.nats
+    came = [-1, nats.stats()['bytes_in']]
+    while came[-1] != came[-2]:  # until all that was requested is here
+        run.call(nats.flush)
+        came.append(nats.stats()['bytes_in'])
+    assert came[-1] - sum(map(len, got)) < {'near': 10 << 20, 'far': 32 << 20}[way]
+    transfer.resume()
+    run.until(lambda: results)
+    assert results[0][1] is None
+    assert b''.join(got) == data
+
+
+@pytest.mark.usefixtures('way')
+def test_metadata_of_many_tiny_chunks_does_not_bring_more(run, store, inside, strategy):
+    write_scattered(inside, 'a', BIG * 50, 1_000_000)
+    inside.write_meta('a', size=1000, chunks=10**9, options={'max_chunk_size': 1})
+    nats = store._bucket.nats
+    before = nats.stats()['bytes_in']
+    run.call(store.get, 'a')
+    run.call(nats.flush)
+    assert nats.stats()['bytes_in'] - before < 32 << 20
+
+
+# A disk that is slow.
+
+
+@pytest.fixture
+def slow_disk(monkeypatch):
+    """A disk that waits for ``.set()``, and is made to begin after each MiB."""
+    disk, sync = threading.Event(), sink._datasync
+
+    def datasync(file):
+        disk.wait()
+        sync(file)
+
+    monkeypatch.setattr(sink, '_datasync', datasync)
+    monkeypatch.setattr(sink, '_FLUSH', 1 << 20)
+    monkeypatch.setattr(sink, '_MOST_UNFLUSHED', 2 << 20)
+    yield disk
+    disk.set()
+
+
+def test_a_slow_disk_slows_the_requests(run, store, strategy, slow_disk, tmp_path):
+    data = BIG * 40
+    run.call(store.put, 'a', data)
+    results = []
+    store.get('a', lambda *result: results.append(result), into=tmp_path / 'out')
+    nats = store._bucket.nats
+    came = [-1, 0]
+    while came[-1] != came[-2] or came[-1] < 2 << 20:
+        run.call(nats.flush)  # the loop goes on
+        came.append(nats.stats()['bytes_in'])
+    assert came[-1] < 20 << 20
+    slow_disk.set()
+    run.until(lambda: results)
+    assert results[0][:2] == (len(data), None)
+    assert (tmp_path / 'out').read_bytes() == data
+
+
+def test_a_disk_that_fails_on_the_way(run, store, monkeypatch, tmp_path):
+    def datasync(file):
+        raise OSError(errno.EIO, 'Input/output error')
+
+    monkeypatch.setattr(sink, '_datasync', datasync)
+    monkeypatch.setattr(sink, '_FLUSH', len(BIG))
+    run.call(store.put, 'a', BIG)
+    data, err, _ = run.call(store.get, 'a', into=tmp_path / 'out')
+    assert data is None
+    assert 'Input/output error' in str(err)
+    assert os.listdir(tmp_path) == []
+
+
+def test_cancelled_while_the_disk_is_busy(run, store, slow_disk, tmp_path):
+    run.call(store.put, 'a', BIG * 5)
+    results = []
+    transfer = store.get('a', lambda *result: results.append(result), into=tmp_path / 'out')
+    run.until(lambda: transfer.bytes_done >= 2 << 20)
+    transfer.cancel()
+    run.until(lambda: results)
+    assert isinstance(results[0][1], Cancelled)
+    assert os.listdir(tmp_path) == []
