@@ -15,6 +15,7 @@ from .exporting import Export
 from .importing import Import
 from .operation import StoreCall
 from .sync import SyncFromBucket, SyncToBucket
+from .transfer import Transfer
 
 AnyCallback = Callable[..., Any]
 
@@ -32,11 +33,12 @@ class Exchange:
         prefix: str | None = None,
         resume: bool = False,
         progress: AnyCallback | None = None,
-    ) -> Call:
+    ) -> Transfer:
         """Write all objects to an archive: ``docs/archive-format.md``.
 
         What changes meanwhile is written as it is then. Deleted objects and earlier versions are
-        left out. No more is held in memory than a chunk or two.
+        left out. No more is held in memory than a chunk or two. Over a lost connection it goes on
+        by itself.
 
         Args:
             file: a ``pathlib.Path``, where the archive appears when it is complete (until then it
@@ -60,11 +62,11 @@ class Exchange:
             if resume:
                 raise ValueError('only an export to a path can be resumed')
         checked = check.text(prefix, 'prefix') or ''
-        call = StoreCall(self._bucket, cb)
+        call = self._bucket.nats.call(cb)
         told = _told(self._bucket, progress)
         export = Export(self._bucket, call, file, checked, bool(resume), told)
-        self._bucket.nats.call_soon(export.start)
-        return call
+        export.start()
+        return export
 
     def import_bucket(
         self,

@@ -1,4 +1,8 @@
-"""Writing a bucket to an archive, object by object in the order of their sequences."""
+"""Writing a bucket to an archive, object by object in the order of their sequences.
+
+Over a lost connection the reading of metadata and of an object's chunks goes on by itself; the
+requests between them are made again.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, TypedDict
 
+from ..calls import Call
 from ..errors import (
     DisconnectedError,
     InvalidMetaError,
@@ -24,8 +29,8 @@ from .fixed import FixedGet
 from .infos import Entries, find_many
 from .listing import stored
 from .lookup import Entry, find
-from .operation import StoreCall
 from .sink import Handed, write_error
+from .transfer import Transfer
 
 # Metas that wait for their turn: from the first on no more are requested, until the second.
 _HIGH, _LOW = 200, 50
@@ -46,7 +51,7 @@ class ExportReport(TypedDict):
     failed: list[Failed]
 
 
-class Export:
+class Export(Transfer):
     """One export.
 
     Args:
@@ -55,44 +60,59 @@ class Export:
         file: a path, or a binary file.
         prefix: only names that begin so.
         resume: go on with what an export that broke off has left beside *file*, a path.
-        progress: the user's, called as ``progress(objects, bytes)``.
+        told: called as ``told(objects, bytes)`` after each object.
     """
 
     def __init__(
         self,
         bucket: Bucket,
-        call: StoreCall,
+        call: Call,
         file: Path | IO[bytes],
         prefix: str,
         resume: bool,
-        progress: Callable[[int, int], None] | None,
+        told: Callable[[int, int], None] | None,
     ) -> None:
-        self._bucket = bucket
-        self._call = call
+        super().__init__(bucket, call)
         self._path = file if isinstance(file, Path) else None
         self._part = None if self._path is None else part_of(self._path)
         self._file: IO[bytes] | None = None if isinstance(file, Path) else file
         self._prefix = prefix
         self._resume = resume
-        self._progress = progress
+        self._told = told
         self._writer: archive.Writer
         self._after = 0
         self._waiting: deque[Entry] = deque()
-        self._late: dict[str, None] = {}  # replaced while they were read
+        self._replaced: dict[str, None] = {}  # replaced while they were read
         self._consumption: Consumption | None = None
+        self._get: FixedGet | None = None
         self._caught_up = self._busy = False
         self._failed: list[Failed] = []
-        call.cleanup = self._cleanup
+        # The request that is outstanding, to be made again over a lost connection.
+        self._step: Callable[[], None] | None = self._open_bucket
 
-    def start(self) -> None:
+    def _go_on(self) -> None:
+        if self._step is not None:
+            self._step()
+
+    def _ask(self, step: Callable[[], None]) -> None:
+        self._touch()
+        self._step = step
+        if not self._away:
+            step()
+
+    def _expecting(self) -> bool:
+        return self._step is not None
+
+    def _open_bucket(self) -> None:
         """See what the bucket is like."""
-        self._bucket.reopen(self._call, self._opened)
+        self._bucket.reopen(self, self._opened)
 
     def _opened(self) -> None:
+        self._step = None
         if self._part is None:
-            self._begin()
+            self._write_from()
         elif self._resume and self._part.exists():
-            in_thread(self._bucket.nats.port, self._salvage, self._salvaged)
+            in_thread(self._nats.port, self._salvage, self._salvaged)
         else:
             self._open('wb', None)
 
@@ -101,14 +121,14 @@ class Export:
     def _salvage(self) -> None:
         assert self._part is not None
         with self._part.open('rb') as file:
-            about, self._state = archive.salvage(file, lambda: self._call.done)
+            about, self._state = archive.salvage(file, lambda: self.done)
         if about['bucket'] != self._bucket.name:
             raise archive.damaged(f'it is of the bucket {about["bucket"]!r}')
         if not self._state.complete:
             os.truncate(self._part, self._state.offset)
 
     def _salvaged(self, exc: Exception | None) -> None:
-        if self._call.done:
+        if self.done:
             return
         if exc is not None:
             self._fail(exc)
@@ -125,9 +145,9 @@ class Export:
         except OSError as exc:
             self._fail(exc)
             return
-        self._begin(state)
+        self._write_from(state)
 
-    def _begin(self, state: archive.State | None = None) -> None:
+    def _write_from(self, state: archive.State | None = None) -> None:
         assert self._file is not None
         self._writer = archive.Writer(self._file, state)
         config = {key: value for key, value in self._bucket.config.items() if key in _CONFIG}
@@ -144,11 +164,13 @@ class Export:
         return True
 
     def _fail(self, exc: Exception) -> None:
-        self._call.fail(exc if isinstance(exc, NatsError) else write_error(exc))
+        self.fail(exc if isinstance(exc, NatsError) else write_error(exc))
 
-    def _cleanup(self) -> None:
+    def _release(self) -> None:
         if self._consumption is not None:
             self._consumption.stop()
+        if self._get is not None:
+            self._get.cancel()
         if self._path is not None and self._file is not None:
             self._file.close()
 
@@ -162,7 +184,7 @@ class Export:
             deliver_policy='last_per_subject',
             batch=_HIGH,
             on_caught_up=self._all_metas,
-            on_end=self._ended,
+            on_end=self._metas_ended,
         )
 
     def _message(self, message: Message) -> None:
@@ -187,16 +209,16 @@ class Export:
             self._consumption.stop()
         self._next()
 
-    def _ended(self, err: NatsError | None) -> None:
+    def _metas_ended(self, err: NatsError | None) -> None:
         if isinstance(err, StreamNotFoundError):
             err = self._bucket.not_found(err)
         if err is not None:
-            self._call.fail(err)
+            self.fail(err)
 
     # One object after the other.
 
     def _next(self) -> None:
-        if self._busy or self._call.done:
+        if self._busy or self._paused or self.done:
             return
         if self._waiting:
             self._busy = True
@@ -204,14 +226,18 @@ class Export:
             if len(self._waiting) == _LOW and self._consumption is not None:
                 self._consumption.resume()
             self._export(entry)
-        elif self._caught_up and self._late:
+        elif self._caught_up and self._replaced:
             self._busy = True
-            find_many(self._bucket, self._call, list(self._late), self._found_late)
+            self._ask(self._find_late)
         elif self._caught_up:
             self._complete()
 
+    def _find_late(self) -> None:
+        find_many(self._bucket, self, list(self._replaced), self._found_late)
+
     def _found_late(self, entries: Entries) -> None:
-        self._late.clear()
+        self._step = None
+        self._replaced.clear()
         live = [entry for entry in entries.values() if not entry.meta['deleted']]
         # In the order of their sequences, that an export which breaks off can be gone on with.
         self._waiting.extend(sorted(live, key=lambda entry: entry.meta['seq']))
@@ -219,7 +245,7 @@ class Export:
 
     def _export(self, entry: Entry) -> None:
         meta, message = entry
-        self._late.pop(meta['name'], None)
+        self._replaced.pop(meta['name'], None)
         # With the name, and without what is only true of this message.
         payload = record.rewrite(message['payload'], {'name': meta['name']})
         if not self._write(self._writer.object, payload, meta['seq'], message['time']):
@@ -227,48 +253,64 @@ class Export:
         if not meta['size']:
             self._exported(entry, None)
             return
-        get = FixedGet(
+        self._get = FixedGet(
             self._bucket,
-            self._bucket.nats.call(lambda data, err, meta: self._exported(entry, err), 3, 1),
+            self._nats.call(lambda data, err, meta: self._exported(entry, err), 3, 1),
             meta,
             Handed(self._writer.chunk),
         )
-        self._call.child = get
-        get.start()
+        self._get.start()
 
     def _exported(self, entry: Entry, err: NatsError | None) -> None:
-        if self._call.done:
+        self._get = None
+        if self.done:
             return
         if err is None:
             if self._write(self._writer.end):
                 self._tell_progress()
                 self._done()
         elif isinstance(err, DisconnectedError) or _of_the_file(err):
-            self._call.fail(err)
+            self.fail(err)
         elif self._write(self._writer.abandon):
-            find(
-                self._bucket,
-                self._call,
-                entry.meta['name'],
-                lambda now: self._looked_again(entry, now, err),
-                leader=True,
-            )
+            self._ask(lambda: self._look_again(entry, err))
+
+    def _look_again(self, entry: Entry, err: NatsError) -> None:
+        """It could not be read: because it was replaced, or deleted?"""
+        find(
+            self._bucket,
+            self,
+            entry.meta['name'],
+            lambda now: self._looked_again(entry, now, err),
+            leader=True,
+        )
 
     def _looked_again(self, entry: Entry, now: Entry | None, err: NatsError) -> None:
-        """It could not be read: because it was replaced, or deleted?"""
+        self._step = None
         if now is not None and now.meta['seq'] == entry.meta['seq']:
             self._failed.append({'name': entry.meta['name'], 'error': str(err)})
         elif now is not None and not now.meta['deleted']:
-            self._late[entry.meta['name']] = None
+            self._replaced[entry.meta['name']] = None
         self._done()
 
     def _done(self) -> None:
         self._busy = False
-        self._bucket.nats.call_soon(self._next)
+        self._nats.call_soon(self._next)
 
     def _tell_progress(self) -> None:
-        if self._progress is not None:
-            self._progress(*self._writer.totals)
+        if self._told is not None:
+            self._told(*self._writer.totals)
+
+    # Of the user.
+
+    def pause(self) -> None:
+        super().pause()
+        if self._get is not None:
+            self._get.pause()
+
+    def _resumed(self) -> None:
+        if self._get is not None:
+            self._get.resume()
+        self._next()
 
     # The end.
 
@@ -278,7 +320,7 @@ class Export:
             self._finish(self._writer.totals)
 
     def _finish(self, totals: archive.Totals) -> None:
-        in_thread(self._bucket.nats.port, self._settle, lambda exc: self._settled(totals, exc))
+        in_thread(self._nats.port, self._settle, lambda exc: self._settled(totals, exc))
 
     def _settle(self) -> None:
         """Make it last, then make it visible."""
@@ -298,7 +340,7 @@ class Export:
                 'bytes': totals.size,
                 'failed': self._failed,
             }
-            self._call.end(report, None)
+            self._end(report, None)
 
 
 # What another bucket may be made with.

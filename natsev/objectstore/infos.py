@@ -89,6 +89,7 @@ class _Round:
         self._strict = strict
         self._bucket = bucket
         self._op = op
+        self._epoch = op.epoch
         self._names: dict[str, list[str]] = {}
         for subject, name in pairs:
             self._names.setdefault(subject, []).append(name)
@@ -121,8 +122,8 @@ class _Round:
         return subjects
 
     def _answered(self, messages: list[StoredMessage] | None, err: NatsError | None) -> None:
-        if self._op.done:
-            return
+        if self._op.done or self._op.epoch != self._epoch:
+            return  # it has been asked again
         if isinstance(err, StreamNotFoundError):
             err = self._bucket.not_found(err)
         if err is not None:

@@ -31,6 +31,7 @@ from .directory import (
 )
 from .operation import StoreCall
 from .parallel import each
+from .reader import Reader
 from .record import ObjectMeta
 
 MTIME, MODE, SYMLINK = 'natsev.mtime', 'natsev.mode', 'natsev.symlink'
@@ -121,6 +122,10 @@ class Sync:
             self._call.fail(err)
             return
         self._metas = {meta['name']: meta for meta in found or ()}
+        self._look()
+
+    def _look(self) -> None:
+        """Go on with what has been listed."""
         in_thread(self._bucket.nats.port, self._compare, self._compared)
 
     def _compare(self) -> None:
@@ -267,7 +272,24 @@ class SyncFromBucket(Sync):
 
     def start(self) -> None:
         """Read what there is."""
+        self._targets: dict[str, ObjectMeta] = {}
         self._bucket.open(self._call, self._list)
+
+    def _look(self) -> None:
+        """Find out where links lead: the files are to be like that."""
+        links = [name for name, meta in self._metas.items() if 'link' in meta['options']]
+        each(self._call, links, self._follow, super()._look)
+
+    def _follow(self, name: str, done: Callable[[], None]) -> None:
+        def opened(reader: Reader | None, err: NatsError | None) -> None:
+            if isinstance(err, DisconnectedError):
+                self._call.fail(err)
+                return
+            if reader is not None:
+                self._targets[name] = reader.meta
+            done()  # what cannot be read is told when it is tried
+
+        self._store.open(name, opened)
 
     def _compare(self) -> None:
         if not self._dry_run:
@@ -296,8 +318,12 @@ class SyncFromBucket(Sync):
         if target is not None:
             check_link(self._directory, path, target)
             return info is not None and stat.S_ISLNK(info.st_mode) and os.readlink(path) == target
-        if info is None or not stat.S_ISREG(info.st_mode) or 'link' in meta['options']:
+        if info is None or not stat.S_ISREG(info.st_mode):
             return False
+        if 'link' in meta['options']:
+            if meta['name'] not in self._targets:
+                return False
+            meta = self._targets[meta['name']]
         if info.st_size != plain_size(meta):
             return False
         return digest_of(path, self._stopped) == plain_digest(meta)

@@ -10,8 +10,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from natsev import BucketNotFoundError, JetStream, ObjectStore, ObjectStoreError
-from natsev.objectstore.exporting import part_of
+from natsev import BucketNotFoundError, DisconnectedError, JetStream, ObjectStore, ObjectStoreError
+from natsev.objectstore.exporting import Export, part_of
 
 
 def put(run: Any, store: ObjectStore, name: str, data: Any = b'x', **options: Any) -> Any:
@@ -251,8 +251,6 @@ def test_objects_that_cannot_be_read_are_told(run, store, inside, target):
 def test_objects_that_change_meanwhile_are_written_as_they_are_then(
     run, store, target, monkeypatch
 ):
-    from natsev.objectstore.exporting import Export
-
     for name in ('a', 'b', 'c'):
         put(run, store, name, b'old' * 100_000)
     chosen = Export._export
@@ -338,19 +336,106 @@ def test_progress_and_cancel(run, filled, tmp_path):
     assert str(run()[1]) == 'cancelled'
 
 
-def test_over_a_lost_connection(run, filled, server, proxy, connect, unique, target):
+@pytest.fixture
+def far(server, proxy, connect, store):
+    """The bucket of ``store``, through a proxy."""
     between = proxy(server)
     nats = connect(port=between.port, reconnect=True, reconnect_delay=10)
-    far = ObjectStore(js=JetStream(nats=nats), bucket=filled.bucket)
-    run.until(nats.is_connected)
-    between.cut_after(400_000)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket)
+    far.proxy = between
+    return far
+
+
+@pytest.mark.parametrize('size', [1, 300, 1000, 3000, 10_000, 400_000])
+def test_over_lost_connections(run, filled, far, target, size):
+    far.proxy.cut_after(size)
+    accepted = [far.proxy.accepted]
+
+    def progress():
+        if far.proxy.accepted > accepted[-1]:
+            accepted.append(far.proxy.accepted)
+            far.proxy.cut_after(size)
+
     file = io.BytesIO()
-    _, err = run.call(far.export_bucket, file)
-    if err is None:  # else it says so, and can be gone on with
-        file.seek(0)
-        assert run.call(target.import_bucket, file)[0]['objects'] == 5
-    else:
-        assert str(err) == 'disconnected'
+    report, err = run.call(far.export_bucket, file, progress=progress)
+    assert err is None
+    assert far.proxy.accepted > 1
+    assert (report['objects'], report['failed']) == (5, [])
+    file.seek(0)
+    assert run.call(target.import_bucket, file)[0]['objects'] == 5
+    assert contents(run, target) == {**OBJECTS, 'link': b'abc'}
+
+
+def test_objects_that_change_while_the_connection_is_lost(run, store, far, target, monkeypatch):
+    for name in ('a', 'b', 'c', 'd'):
+        put(run, store, name, b'old' * 100_000)
+    chosen, look_again, find_late = Export._export, Export._look_again, Export._find_late
+    changed: list[str] = []
+
+    def later(export, entry):
+        name = entry.meta['name']
+        if name in changed or name in 'cd':
+            chosen(export, entry)
+            return
+        changed.append(name)
+
+        def go_on(*_results: Any) -> None:
+            store._bucket.nats.flush(lambda err: chosen(export, entry))
+
+        if name == 'a':
+            store.put(name, b'new' * 100_000, go_on)
+        else:
+            store.delete(name, go_on)
+
+    cuts: list[str] = []
+
+    def cutting(step):
+        def cut_and_step(export, *args):
+            step(export, *args)
+            if cuts.count(step.__name__) < 2:
+                cuts.append(step.__name__)
+                far.proxy.cut()
+
+        return cut_and_step
+
+    monkeypatch.setattr(Export, '_export', later)
+    monkeypatch.setattr(Export, '_look_again', cutting(look_again))
+    monkeypatch.setattr(Export, '_find_late', cutting(find_late))
+    file = io.BytesIO()
+    report, err = run.call(far.export_bucket, file)
+    assert err is None
+    assert sorted(cuts) == ['_find_late'] * 2 + ['_look_again'] * 2
+    assert (report['objects'], report['failed']) == (3, [])
+    file.seek(0)
+    assert run.call(target.import_bucket, file)[0]['objects'] == 3
+    assert contents(run, target) == {
+        'a': b'new' * 100_000,
+        'c': b'old' * 100_000,
+        'd': b'old' * 100_000,
+    }
+
+
+def test_an_export_is_paused(run, filled, target):
+    file, results = io.BytesIO(), []
+    transfer = filled.export_bucket(file, lambda *result: results.append(result))
+    transfer.pause()
+    run.call(filled.status)
+    run.call(filled.status)
+    assert not results
+    transfer.resume()
+    run.until(lambda: results)
+    assert results[0][1] is None
+    file.seek(0)
+    assert run.call(target.import_bucket, file)[0]['objects'] == 5
+
+
+def test_an_export_of_a_closed_client(run, filled, far):
+    results = []
+    transfer = far.export_bucket(io.BytesIO(), lambda *result: results.append(result))
+    run.until(lambda: transfer._consumption is not None)
+    far._bucket.nats.disconnect()
+    run.until(lambda: results)
+    assert isinstance(results[0][1], DisconnectedError)
 
 
 def test_no_such_bucket(run, js, unique, tmp_path):

@@ -323,6 +323,30 @@ def test_codecs_links_and_progress(run, store, js, source, tmp_path):
     assert tree(tmp_path / 't') == {**tree(source), 'l': b'abc'}
 
 
+def test_links_are_fetched_once(run, store, js, unique, tmp_path):
+    other = ObjectStore(js=js, bucket=unique + 'x', codec='zlib')
+    run.call(other.create_bucket, {})
+    run.call(other.put, 'far', b'far' * 1000)
+    put(run, store, 'a', b'abc')
+    put(run, store, 'b', b'abd')
+    run.call(store.link, 'l', 'a')
+    run.call(store.link, 'm', 'far', bucket=other.bucket)
+    run.call(store.link_bucket, 'n', other.bucket)
+    report = sync(run, store.sync_from_bucket, tmp_path)
+    assert (report['transferred'], report['unchanged']) == (['a', 'b', 'l', 'm'], 0)
+    report = sync(run, store.sync_from_bucket, tmp_path)
+    assert (report['transferred'], report['unchanged']) == ([], 4)
+    assert [one['name'] for one in report['failed']] == ['n']
+    run.call(store.delete, 'l')
+    run.call(store.link, 'l', 'b')
+    run.call(other.put, 'far', b'near' * 1000)
+    report = sync(run, store.sync_from_bucket, tmp_path)
+    assert (report['transferred'], report['unchanged']) == (['l', 'm'], 2)
+    assert (tmp_path / 'l').read_bytes() == b'abd'
+    assert (tmp_path / 'm').read_bytes() == b'near' * 1000
+    run.call(other.delete_bucket)
+
+
 def test_cancel(run, store, source):
     call = store.sync_to_bucket(source, lambda *results: run.done(results))
     call.cancel()
