@@ -204,7 +204,7 @@ class Get(Transfer):
         if index is not None:
             self._located(index)
         elif self._take(2 * estimate(meta)):
-            index_of(self._where, self, meta, self._located)
+            index_of(self._where, self, meta, self._located, self._misplaced)
 
     def _located(self, index: Index) -> None:
         self._give_back()
@@ -307,11 +307,28 @@ class Get(Transfer):
 
     def _leader_says(self, message: StoredMessage | None) -> None:
         if message is None:
-            self.fail(MissingChunks(bucket=self._where.name, name=self._name))
-            return
-        self.chunk(message['seq'], message['payload'])
-        if not self.done and not self._complete:
-            self._read()
+            self._fail_missing()
+        elif not self._is_next(message['seq'], message['payload']):
+            self._misplaced()
+        else:
+            self.chunk(message['seq'], message['payload'])
+            if not self.done and not self._complete:
+                self._read()
+
+    def _misplaced(self) -> None:
+        """Chunks are not where they should be: is it the same object still?"""
+        self._close_fetch()
+        self._give_back()
+        self._resolve(self._looked_whether_same, True)
+
+    def _looked_whether_same(self, where: Bucket, meta: ObjectMeta | None) -> None:
+        if _same(self._meta, meta):
+            self._fail_missing()
+        else:
+            self._begin_with(where, meta)
+
+    def _fail_missing(self) -> None:
+        self.fail(MissingChunks(bucket=self._where.name, name=self._name))
 
     # Chunks that came.
 
@@ -323,11 +340,14 @@ class Get(Transfer):
     def _complete(self) -> bool:
         return self._meta is not None and self._came >= self._wanted
 
+    def _is_next(self, seq: int, payload: bytes) -> bool:
+        """Is this the next chunk of a part? There is no digest that would tell."""
+        return self._index is None or self._index.agrees(self._count, seq, len(payload))
+
     def chunk(self, seq: int, payload: bytes) -> None:
         """Take the next chunk."""
-        if self._index is not None and not self._index.agrees(self._count, seq, len(payload)):
-            # A part has no digest that would tell.
-            self.fail(MissingChunks(bucket=self._where.name, name=self._name))
+        if not self._is_next(seq, payload):
+            self._misplaced()
             return
         self._last_seq = seq
         self._count += 1

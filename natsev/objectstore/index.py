@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..errors import MissingChunks, NatsError, StreamNotFoundError
+from ..errors import NatsError, StreamNotFoundError
 from ..jetstream import Consumption, Message
 from ..jetstream.types import StoredMessage
 from .bucket import Bucket
@@ -88,15 +88,20 @@ class Table:
 
 
 def index_of(
-    bucket: Bucket, op: Operation, meta: ObjectMeta, then: Callable[[Index], None]
+    bucket: Bucket,
+    op: Operation,
+    meta: ObjectMeta,
+    then: Callable[[Index], None],
+    missing: Callable[[], None],
 ) -> None:
     """Make the index of the object *meta*.
 
     Args:
         bucket: where its chunks are.
-        op: what this is a step of; missing chunks end it.
+        op: what this is a step of.
         meta: the object, which is not empty.
         then: called with the index.
+        missing: called instead when there are not as many bytes as there should be.
     """
     subject = bucket.subjects.chunk(meta['nuid'])
     ends: dict[str, StoredMessage | None] = {}
@@ -113,7 +118,7 @@ def index_of(
         if first is not None and last is not None and _even(meta, first, last):
             then(Even(first['seq'], len(first['payload']), meta['size']))
         else:
-            _Scan(bucket, op, meta, then).start()
+            _Scan(bucket, op, meta, then, missing).start()
 
     bucket.get(op, {'next_by_subj': subject, 'seq': 1}, got('first'))
     bucket.get(op, {'last_by_subj': subject}, got('last'))
@@ -139,12 +144,18 @@ class _Scan:
     """Lists the chunks, without their bytes."""
 
     def __init__(
-        self, bucket: Bucket, op: Operation, meta: ObjectMeta, then: Callable[[Index], None]
+        self,
+        bucket: Bucket,
+        op: Operation,
+        meta: ObjectMeta,
+        then: Callable[[Index], None],
+        missing: Callable[[], None],
     ) -> None:
         self._bucket = bucket
         self._op = op
         self._meta = meta
         self._then = then
+        self._missing = missing
         self._epoch = op.epoch
         self._table = Table()
         self._consumption: Consumption | None = None
@@ -178,8 +189,7 @@ class _Scan:
         if not self._stop():
             return
         if self._table.size < self._meta['size']:
-            name = self._meta['name']
-            self._op.fail(MissingChunks(bucket=self._bucket.name, name=name))
+            self._missing()
         else:
             self._then(self._table)
 

@@ -164,6 +164,43 @@ def test_an_object_that_was_replaced(run, store, inside, chunk_size):
     assert isinstance(run.call(reader.read_at, 0, 10)[1], ObjectChanged)
 
 
+@pytest.mark.parametrize('way', ['direct gets', 'no direct gets'])
+def test_parts_of_an_object_that_is_replaced_again_and_again(run, store, inside, way):
+    """Each is a part of one of its contents, whole; nobody is told that chunks are missing."""
+    contents = [os.urandom(300_000) for _ in range(5)]
+    if way == 'no direct gets':
+        config = run.call(store.status)[0]['stream']['config']
+        run.call(inside.js.stream_update, {**config, 'allow_direct': False})
+        run.call(store.status)
+    puts, parts, ended = [*range(100)], [], []
+
+    def put(info=None, err=None):
+        assert err is None
+        if puts:
+            store.put('a', contents[puts.pop() % 5], put, chunk_size=10_000)
+        else:
+            ended.append('put')
+
+    def get(start, length):
+        def got(data, err, meta):
+            assert err is None
+            assert data in [one[start : start + length] for one in contents]
+            parts.append(data)
+            if puts:
+                get(start + 1000, length)
+            else:
+                ended.append('get')
+
+        store.get('a', got, offset=start, length=length)
+
+    run.call(store.put, 'a', contents[0], chunk_size=10_000)
+    put()
+    for length in (10, 10_000, 120_000):
+        get(5000, length)
+    run.until(lambda: len(ended) == 4)
+    assert len(parts) > 10
+
+
 def test_close(run, store):
     run.call(store.put, 'a', BIG)
     reader, _ = run.call(store.open, 'a')
