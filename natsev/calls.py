@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .callbacks import arity
 from .errors import Cancelled, NatsError, RequestTimeout
 from .loop import Port, Timer
+from .wire import arity
 
 
 class Handle(Protocol):

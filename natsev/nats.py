@@ -14,7 +14,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import address, options
-from .callbacks import arity
 from .calls import Call, Handle
 from .codec import Codec, Msgpack, codec_of
 from .coded import CodedNats
@@ -39,7 +38,7 @@ from .pausing import Pausing
 from .settings import AnyCallback, Settings
 from .threads import ThreadGuard, debugging
 from .timeouts import Timeouts
-from .wire import Request, Wire
+from .wire import Request, Wire, arity, check_timeout
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -69,16 +68,24 @@ _MOST_PAYLOAD = 64 * MIB
 class PendingRequest(Request):
     """A request that waits for its reply; ``cancel()`` gives it up."""
 
-    # Set by Nats.ask and not by an __init__, which would cost half as much as the request itself.
-    __slots__ = ('_nats', 'subject')
+    # Set by who makes it and not by an __init__, which would cost half as much as the request.
+    __slots__ = ('nats', 'old', 'subject')
 
-    _nats: Nats
+    nats: Nats
     subject: str
+    old: OldRequest | None  # where requests are made in the old style
 
     def cancel(self) -> None:
         """Give up. The callback still comes once, with ``Cancelled``."""
-        if self._nats._wire.forget(self):
-            self._nats.call_soon(self._nats._end_request, self, Cancelled())
+        if self.nats._options.old_request_style:
+            if self.old is not None:
+                self.old.cancel()
+        elif self.nats.forget(self):
+            self.end_soon(Cancelled())
+
+    def end_soon(self, err: NatsError) -> None:
+        """End with *err*, in the next turn of the loop."""
+        self.nats.call_soon(self.nats.run_callback, self.end, None, err, None)
 
 
 class Replies(Request):
@@ -118,10 +125,10 @@ class Nats(Settings):
         keywords = dict(given)
         loop = keywords.pop('loop', None)
         super().__init__(port_for(loop), options.parse(keywords))
-        self._wire = Wire(self._output_ready, self.callback_raised)
+        self._wire = Wire(self._output_ready, self.callback_raised, self._deadline_set)
         self._wire.inbox = f'{self._options.inbox_prefix}.{next_nuid()}.'
         self._link = Link(self.port, self._wire, self._options, self)
-        self._timeouts = Timeouts(self.port, self._wire.requests, self._expired)
+        self._timeouts = Timeouts(self.port, self._wire, self._link.read_now, self._expired)
         self._pausing = Pausing(self, self._wire)
         # In the order in which they came; a dict, since transfers come and go.
         self._listeners: dict[Listener, None] = {}
@@ -383,38 +390,43 @@ class Nats(Settings):
         Returns:
             A handle with ``cancel()``.
         """
-        return self.ask(subject, payload, cb, arity(cb, 3), timeout, headers)
+        request = PendingRequest(cb, arity(cb, 3))
+        request.nats = self
+        request.subject = subject
+        self.ask(request, payload, timeout, headers)
+        return request
 
     def ask(
         self,
-        subject: str,
+        request: PendingRequest,
         payload: Payload,
-        cb: AnyCallback,
-        nargs: int,
-        timeout: float | None = None,
-        headers: HeadersOut | None = None,
-    ) -> Handle:
-        """Request, as ``request`` does, for a *cb* that is known to take *nargs* arguments."""
-        if timeout is not None:
-            _check_timeout(timeout)
-        request = PendingRequest(cb, nargs)
-        request._nats = self
-        request.subject = subject
+        timeout: float | None,
+        headers: HeadersOut | None,
+    ) -> None:
+        """Make *request*, whose ``nats`` and ``subject`` are set. See ``request``."""
         try:
             if self._options.old_request_style:
-                return OldRequest(self, self._wire, subject, payload, cb, timeout, headers)
-            self._wire.request(request, subject, payload, headers)
+                self._ask_in_old_style(request, payload, timeout, headers)
+            else:
+                self._wire.request(request, request.subject, payload, headers, timeout)
         except (ForkedError, MaxPayloadError):
             raise
         except NatsError as err:
-            call = Call(self, cb, 3)
-            call.fail_later(err)
-            return call
-        if timeout is not None:
-            self._timeouts.add(request.token, timeout)
+            request.end_soon(err)
         if self._slow_limit is not None:
             self._check_slow()
-        return request
+
+    def _ask_in_old_style(
+        self,
+        request: PendingRequest,
+        payload: Payload,
+        timeout: float | None,
+        headers: HeadersOut | None,
+    ) -> None:
+        request.old = None
+        request.old = OldRequest(
+            self, self._wire, request.end, request.subject, payload, timeout, headers
+        )
 
     def request_many(
         self,
@@ -452,7 +464,7 @@ class Nats(Settings):
         """
         for ms in (timeout, stall):
             if ms is not None:
-                _check_timeout(ms)
+                check_timeout(ms)
         if max_msgs is not None:
             _check_number('max_msgs', max_msgs)
         gathering = Gathering(self, cb, on_message, max_msgs, stall, timeout, sentinel)
@@ -480,15 +492,10 @@ class Nats(Settings):
         return Replies(self, on_reply)
 
     def _end_request(self, request: Request, err: NatsError) -> None:
-        self.run_callback(request.callback, *(None, err, None)[: request.nargs])
+        self.run_callback(request.end, None, err, None)
 
-    def _expired(self, tokens: list[str]) -> None:
-        self._link.read_now()  # the loop may have been held up: is the answer here already?
-        for token in tokens:
-            request = self._wire.requests.get(token)
-            if request is not None:
-                self._wire.forget(request)
-                self._end_request(request, RequestTimeout())
+    def _expired(self, request: Request) -> None:
+        self._end_request(request, RequestTimeout())
 
     def with_codec(self, codec: str | Codec | None = None) -> CodedNats:
         """Return a view of this connection whose payloads are Python values.
@@ -552,7 +559,7 @@ class Nats(Settings):
             call.end(*results(err))
 
         if timeout is not None:
-            call.expire(self.port, _check_timeout(timeout))
+            call.expire(self.port, check_timeout(timeout))
         self._link.ping(ponged)
         return call
 
@@ -571,7 +578,7 @@ class Nats(Settings):
             call.fail_later(DisconnectedError('closed'))
             return call
         if timeout is not None:
-            call.expire(self.port, _check_timeout(timeout))
+            call.expire(self.port, check_timeout(timeout))
 
         sids = self._wire.sids()
 
@@ -724,7 +731,7 @@ class Nats(Settings):
     def _abandon(self) -> None:
         """We are the copy in a forked process: the parent's connection stays the parent's."""
         self._link.abandon()
-        self._timeouts.close()
+        self._timeouts.changed()
         self._wakeup.close()
         self._listeners = {}
         self._thread_calls.clear()
@@ -734,6 +741,9 @@ class Nats(Settings):
 
     def _output_ready(self) -> None:
         self._link.schedule_flush()
+
+    def _deadline_set(self) -> None:
+        self._timeouts.changed()
 
     # What the link tells.
 
@@ -764,7 +774,7 @@ class Nats(Settings):
     def link_closed(self, requests: list[Request], err: NatsError) -> None:
         """For the link: it is closed for good, *requests* with it; leave the loop."""
         # Before any callback: one of them may connect again.
-        self._timeouts.close()
+        self._timeouts.changed()
         self._wakeup.close()
         listeners, self._listeners = self._listeners, {}
         self.link_lost(requests, err)
@@ -822,14 +832,6 @@ def _check_number(name: str, value: Any) -> None:
         raise TypeError(f'{name} must be int, not {type(value).__name__}')
     if value < 1:
         raise ValueError(f'{name} must be at least 1, not {value}')
-
-
-def _check_timeout(ms: Any) -> float:
-    if isinstance(ms, bool) or not isinstance(ms, (int, float)):
-        raise TypeError(f'timeout must be a number of milliseconds, not {type(ms).__name__}')
-    if ms <= 0:
-        raise ValueError(f'timeout must be more than 0 ms, not {ms}')
-    return ms
 
 
 __all__ = ['Headers', 'Nats']

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from .callbacks import arity
 from .calls import Call, Core
 from .errors import DisconnectedError, NatsError, NoResponders
 from .headers import Headers
 from .loop import Port
-from .wire import Wire
+from .wire import Wire, check_timeout
 
 
 class RequestingClient(Core, Protocol):
@@ -32,19 +31,23 @@ class RequestingClient(Core, Protocol):
 
 
 class OldRequest:
-    """A request with an inbox of its own; see ``Nats.request`` for the arguments."""
+    """A request with an inbox of its own; see ``Nats.request`` for the arguments.
+
+    ``callback(payload, err, headers)`` gets all its arguments.
+    """
 
     def __init__(
         self,
         client: RequestingClient,
         wire: Wire,
+        callback: Any,
         subject: str,
         payload: Any,
-        callback: Any,
         timeout: float | None,
         headers: Any,
     ) -> None:
-        arity(callback, 3)
+        if timeout is not None:
+            check_timeout(timeout)
         self._client = client
         self._wire = wire
         inbox = client.new_inbox()

@@ -6,7 +6,13 @@ import functools
 
 import pytest
 
-from natsev.callbacks import arity
+from natsev import callbacks, wire
+
+
+@pytest.fixture(params=[callbacks, wire], ids=['python', 'wire'])
+def arity(request):
+    """The rules, and the wire's way to follow them."""
+    return request.param.arity
 
 
 class Sink:
@@ -69,19 +75,19 @@ def two(a, b):
         (dict, 3),
     ],
 )
-def test_leading_arguments(callback, expected):
+def test_leading_arguments(arity, callback, expected):
     assert arity(callback, 3) == expected
 
 
 @pytest.mark.parametrize(
     'callback', [lambda a, b, c, d: None, lambda a, *, b: None, None, 7, 'print']
 )
-def test_what_can_never_be_called_raises(callback):
+def test_what_can_never_be_called_raises(arity, callback):
     with pytest.raises(TypeError):
         arity(callback, 3)
 
 
-def test_one_code_object_with_other_defaults():
+def test_one_code_object_with_other_defaults(arity):
     def make(*defaults):
         def callback(a, b, c):
             pass
@@ -94,3 +100,23 @@ def test_one_code_object_with_other_defaults():
     assert arity(make(1), 2) == 2
     with pytest.raises(TypeError):
         arity(make(), 2)
+
+
+def test_they_say_the_same_of_what_is_wrong():
+    said = []
+    for module in (callbacks, wire):
+        with pytest.raises(TypeError) as raised:
+            module.arity(two_and_no_less, 1)
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+
+
+def two_and_no_less(a, b):
+    pass
+
+
+def test_no_arguments_are_offered(arity):
+    assert arity(lambda: None, 0) == 0
+    assert arity(lambda a=1: None, 0) == 0
+    with pytest.raises(TypeError):
+        arity(lambda a: None, 0)

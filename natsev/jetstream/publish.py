@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..calls import Call, Handle
-from ..errors import JetStreamError, MaxPayloadError, NatsError, NoResponders
+from ..calls import Call
+from ..errors import Cancelled, JetStreamError, MaxPayloadError, NatsError, NoResponders
 from ..headers import Headers, encode_headers
+from ..nats import PendingRequest
 from ..subjects import check_subject
-from ..wire import parse_puback
+from ..wire import ACK, arity
 from . import check
 from .api import Api, Then, parse_reply
 from .later import Later
-from .shortcut import Otherwise, Shortcut
 
 if TYPE_CHECKING:
     from ..nats import HeadersOut, Nats, Payload
@@ -25,7 +24,6 @@ _RETRIES = 2
 _RETRY_AFTER = 0.25
 
 AnyCallback = Callable[..., Any]
-Reply = tuple[bytes | None, NatsError | None, Any]
 
 _HEADERS = {
     'msg_id': 'Nats-Msg-Id',
@@ -43,6 +41,7 @@ _HEADERS = {
 }
 _NUMBERS = frozenset({'expected_last_seq', 'expected_last_subject_seq'})
 OPTIONS = frozenset(_HEADERS) | {'ttl'}
+_NOTHING = (None,) * 5
 
 
 def with_options(
@@ -121,7 +120,7 @@ class Publishing:
         timeout: float | None = None,
         ttl: int | str | None = None,
         **more: Any,
-    ) -> Call:
+    ) -> Publication:
         """Publish a message into whichever stream takes *subject*, and wait until it is stored.
 
         When nobody answers for the subject (a stream elects its leader) it is tried twice more, 250
@@ -155,20 +154,25 @@ class Publishing:
         Raises:
             TypeError, ValueError, MaxPayloadError.
         """
-        options = {
-            'msg_id': msg_id,
-            'expected_stream': expected_stream,
-            'expected_last_seq': expected_last_seq,
-            'expected_last_subject_seq': expected_last_subject_seq,
-            'ttl': ttl,
-            **more,
-        }
-        payload = self._api.payload(subject, payload)
-        call = self._api.nats.call(cb if cb is not None else self._unwatched)
-        publication = self._publication(subject, payload, headers, options, timeout, call.end)
+        asked = (msg_id, expected_stream, expected_last_seq, expected_last_subject_seq, ttl)
+        if more or asked != _NOTHING:
+            options = {
+                'msg_id': msg_id,
+                'expected_stream': expected_stream,
+                'expected_last_seq': expected_last_seq,
+                'expected_last_subject_seq': expected_last_subject_seq,
+                'ttl': ttl,
+                **more,
+            }
+            headers = with_options(headers, options)
+        if self._api.codec is not None:
+            payload = self._api.payload(subject, payload)
+        if cb is None:
+            cb = self._unwatched
+        publication = Publication(cb, arity(cb, 2), False, ACK)
+        publication.prepare(self._api, subject, payload, headers, timeout)
         publication.send()
-        call.child = publication
-        return call
+        return publication
 
     def publication(
         self,
@@ -177,45 +181,23 @@ class Publishing:
         headers: HeadersOut | None,
         options: Mapping[str, Any],
         then: Then,
-        send: bool = True,
     ) -> Publication:
-        """Publish as a step of a larger call: ``then(ack, err)`` is called once, unless cancelled.
+        """Publish as a step of a larger call: ``then(ack, err)`` is called once.
 
-        Without *send* it has been published already: ``go_on`` with its reply. See ``js_publish``
-        for the rest.
+        See ``js_publish`` for the rest.
         """
-        publication = self._publication(subject, payload, headers, options, None, then)
-        if send:
-            publication.send()
+        publication = Publication(then, 2, False, ACK)
+        publication.prepare(self._api, subject, payload, with_options(headers, options), None)
+        publication.send()
         return publication
 
-    def publish_shortly(
-        self,
-        subject: str,
-        payload: Payload,
-        options: Mapping[str, Any],
-        cb: AnyCallback,
-        otherwise: Otherwise,
-    ) -> Shortcut:
-        """Publish for a callback that gets the sequence: ``cb(seq, err)``. See ``Shortcut``."""
-        headers = with_options(None, options)
-        shortcut = Shortcut(self._api.nats, cb, _sequence, otherwise)
-        shortcut.send(subject, payload, self._api.timeout, headers)
-        return shortcut
-
-    def _publication(
-        self,
-        subject: str,
-        payload: Payload,
-        headers: HeadersOut | None,
-        options: Mapping[str, Any],
-        timeout: float | None,
-        then: Then,
-    ) -> Publication:
-        all_headers = with_options(headers, options)
-        if timeout is None:
-            timeout = self._api.timeout
-        return Publication(self._api.nats, subject, payload, all_headers, timeout, then)
+    def publish_as(
+        self, publication: Publication, subject: str, payload: Payload, options: Mapping[str, Any]
+    ) -> None:
+        """Publish, with *publication* to wait for the acknowledgement."""
+        headers = with_options(None, options) if options else None
+        publication.prepare(self._api, subject, payload, headers, None)
+        publication.send()
 
     def _unwatched(self, ack: Any, err: NatsError | None) -> None:
         if err is not None:
@@ -231,109 +213,82 @@ class Publishing:
         return Publisher(self, max_pending, on_drain)
 
 
-class Publication:
-    """One message on its way into a stream; ``then(ack, err)`` is called once, unless cancelled."""
+class Publication(PendingRequest):
+    """A message on its way into a stream; ``callback(ack, err)`` is called once.
 
-    __slots__ = (
-        '_deadline', '_headers', '_nats', '_outstanding', '_payload', '_subject', '_then',
-        '_timeout', '_tries',
-    )  # fmt: skip
+    The wire calls it with an acknowledgement of the usual shape; everything else goes to ``end``.
+    """
 
-    def __init__(
+    __slots__ = ('_later', '_tries', 'headers', 'payload', 'timeout')
+
+    def prepare(
         self,
-        nats: Nats,
+        api: Api,
         subject: str,
         payload: Payload,
-        headers: Any,
-        timeout: float,
-        then: Then,
+        headers: HeadersOut | None,
+        timeout: float | None,
     ) -> None:
-        self._nats = nats
-        self._subject = subject
+        """Take what is to be sent. There is no ``__init__``, for the sake of speed."""
+        self.nats = api.nats
+        self.subject = subject
         # It may be sent later, or again: what its owner can change must be copied.
-        self._payload = bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
-        self._headers = headers
-        self._timeout = timeout
-        self._then = then
+        self.payload = bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
+        self.headers = headers
+        self.timeout = api.timeout if timeout is None else timeout
         self._tries = 0
-        self._deadline = 0.0
-        self._outstanding: Handle | None = None
+        self._later: Later | None = None
 
     def send(self) -> None:
         """Publish it. Raises what is wrong with it."""
-        nats = self._nats
-        self._deadline = monotonic() + self._timeout / 1000
-        self._outstanding = nats.ask(
-            self._subject, self._payload, self._replied, 3, self._timeout, self._headers
-        )
-
-    def go_on(self, payload: bytes | None, err: NatsError | None, headers: Any) -> None:
-        """It was published, and this is the first reply."""
-        self._deadline = monotonic() + self._timeout / 1000
-        self._replied(payload, err, headers)
+        self.nats.ask(self, self.payload, self.timeout, self.headers)
 
     def check(self) -> None:
         """Raise what is wrong with it, as far as that is known before it is sent."""
-        check_message(self._nats, self._subject, self._headers, self._payload)
-
-    def fail(self, err: NatsError) -> None:
-        """End it with *err*, unless it was cancelled."""
-        self._then(None, err)
+        check_message(self.nats, self.subject, self.headers, self.payload)
 
     def cancel(self) -> None:
-        """Give up; nobody is told."""
-        self._then = _nobody
-        if self._outstanding is not None:
-            self._outstanding.cancel()
-
-    def _replied(self, payload: bytes | None, err: NatsError | None, headers: Any) -> None:
-        if err is None:
-            ack = parse_ack(payload, headers)
-            if isinstance(ack, dict):
-                self._then(ack, None)
-                return
-            err = ack
-        if isinstance(err, NoResponders) and self._may_retry():
-            self._tries += 1
-            self._outstanding = Later(self._nats.port, _RETRY_AFTER, self._retry)
+        """Give up. The callback still comes once, with ``Cancelled``."""
+        later, self._later = self._later, None
+        if later is None:
+            super().cancel()
         else:
-            self._then(None, err)
+            later.cancel()
+            self.end_soon(Cancelled())
+
+    def end(self, payload: bytes | None, err: NatsError | None, headers: Headers | None, /) -> None:
+        """Take an unusual reply, or an error."""
+        ack = parse_ack(payload, headers) if err is None else err
+        if isinstance(ack, dict):
+            self.tell(ack, None)
+        elif isinstance(ack, NoResponders) and self._may_retry():
+            self._tries += 1
+            self._later = Later(self.nats.port, _RETRY_AFTER, self._retry)
+        else:
+            self.tell(None, ack)
+
+    def tell(self, ack: dict[str, Any] | None, err: NatsError | None) -> None:
+        """Tell the callback how it ended, where the wire did not."""
+        self.callback(*(ack, err)[: self.nargs])
 
     def _may_retry(self) -> bool:
-        return self._tries < _RETRIES and monotonic() + _RETRY_AFTER < self._deadline
+        return self._tries < _RETRIES and self.left() > _RETRY_AFTER
 
     def _retry(self) -> None:
-        nats = self._nats
-        left = max(1.0, (self._deadline - monotonic()) * 1000)
+        self._later = None
+        self.timeout = max(1.0, self.left() * 1000)
         try:
-            self._outstanding = nats.ask(
-                self._subject, self._payload, self._replied, 3, left, self._headers
-            )
+            self.send()
         except NatsError as err:  # for instance larger than a server reached meanwhile takes
-            self._then(None, err)
-
-
-def _nobody(ack: Any, err: NatsError | None) -> None:
-    pass
+            self.nats.run_callback(self.tell, None, err)
 
 
 def parse_ack(payload: bytes | None, headers: Headers | None) -> dict[str, Any] | NatsError:
-    """Return the publish acknowledgement in a reply, or the error in it. Never raises."""
-    plain = parse_puback(payload) if payload else None
-    if plain is not None:
-        stream, seq, duplicate = plain
-        if duplicate:
-            return {'stream': stream, 'seq': seq, 'duplicate': True}
-        return {'stream': stream, 'seq': seq}
+    """Return the acknowledgement in an unusual reply, or the error in it. Never raises."""
     ack = parse_reply(payload, headers)
     if isinstance(ack, dict) and not isinstance(ack.get('stream'), str):
         return JetStreamError(0, 0, 'the reply is not an acknowledgement of JetStream')
     return ack
-
-
-def _sequence(payload: bytes | None, headers: Any) -> tuple[int, None] | None:
-    ack = parse_puback(payload) if payload else None
-    return None if ack is None else (ack[1], None)
 
 
 class Publisher:
@@ -392,7 +347,9 @@ class Publisher:
             call.end(ack, err)
             self._look()
 
-        publication = self._js._publication(subject, payload, headers, options, timeout, ended)
+        publication = Publication(ended, 2, False, ACK)
+        all_headers = with_options(headers, options)
+        publication.prepare(self._js._api, subject, payload, all_headers, timeout)
         if self._in_flight < self._max_pending:
             publication.send()
             self._in_flight += 1
@@ -421,7 +378,7 @@ class Publisher:
             try:
                 publication.send()
             except NatsError as err:
-                self._nats.call_soon(publication.fail, err)
+                publication.end_soon(err)
 
     def _look(self) -> None:
         if self._full and self.pending < self._max_pending:

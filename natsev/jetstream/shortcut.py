@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..callbacks import arity
 from ..calls import Call, Handle
 from ..errors import Cancelled, NatsError
 from ..headers import Headers
+from ..wire import arity
 
 if TYPE_CHECKING:
     from ..nats import HeadersOut, Nats, Payload

@@ -15,13 +15,14 @@ from ..errors import (
     WrongSequenceError,
 )
 from ..headers import Headers
+from ..jetstream.publish import Publication
 from ..jetstream.stored import direct_error, is_status
+from ..wire import SEQUENCE, arity
 from .bucket import bucket_error
 from .entry import OPERATION, Entry, operation_of
 from .management import Management
 
 if TYPE_CHECKING:
-    from ..jetstream.publish import Reply
     from ..jetstream.types import StoredMessage
 
 AnyCallback = Callable[..., Any]
@@ -303,18 +304,24 @@ class Values(Management):
 
     def _write(self, key: str, value: Any, cb: AnyCallback | None, **options: Any) -> Handle:
         payload = self._place.encode(key, value)
-        if isinstance(payload, (bytearray, memoryview)):
-            payload = bytes(payload)  # it may be sent again
+        if cb is None:
+            cb = self._unwatched
+        put = _Put(cb, arity(cb, 2), False, SEQUENCE)
+        put.values, put.key, put.options, put.call = self, key, options, None
+        self.js.publish_as(put, self._place.put_subject(key), payload, options)
+        return put
 
-        def otherwise(call: Call, reply: Any, err: NatsError | None, headers: Any) -> None:
-            def stored(ack: dict[str, Any]) -> None:
-                call.end(ack['seq'], None)
+    def _not_put(self, put: _Put, err: NatsError) -> Call:
+        call = self.js.nats.call(put.callback)
 
-            self._publish(call, key, payload, None, options, stored, reply=(reply, err, headers))
+        def stored(ack: dict[str, Any]) -> None:
+            call.end(ack['seq'], None)
 
-        subject = self._place.put_subject(key)
-        cb = cb if cb is not None else self._unwatched
-        return self.js.publish_shortly(subject, payload, options, cb, otherwise)
+        def again() -> None:
+            self._publish(call, put.key, put.payload, None, put.options, stored)
+
+        self._not_stored(call, put.key, put.subject, err, again)
+        return call
 
     def _mark(
         self,
@@ -343,36 +350,69 @@ class Values(Management):
         options: Mapping[str, Any],
         then: Callable[[dict[str, Any]], None],
         refused: Refused | None = None,
-        reply: Reply | None = None,
     ) -> None:
-        """Publish a revision of *key*: ``then(ack)``, or ``refused(err)`` (else *call* fails).
-
-        With *reply* it has been published, and that is what came.
-        """
+        """Publish a revision of *key*: ``then(ack)``, or ``refused(err)`` (else *call* fails)."""
         subject = self._place.put_subject(key)
 
         def acked(ack: Any, err: NatsError | None) -> None:
             if err is None:
                 then(ack)
-            elif isinstance(err, NoResponders) and not self._place.known:
-                # No such bucket, or a mirror, which is written at its origin.
-                self._info(call, lambda info: again(err))
-            elif refused is not None:
-                refused(err)
             else:
-                call.fail(bucket_error(err, self.bucket))
+                self._not_stored(call, key, subject, err, again, refused)
 
-        def again(err: NatsError) -> None:
+        def again() -> None:
+            self._publish(call, key, payload, headers, options, then, refused)
+
+        call.child = self.js.publication(subject, payload, headers, options, acked)
+
+    def _not_stored(
+        self,
+        call: Call,
+        key: str,
+        subject: str,
+        err: NatsError,
+        again: Callable[[], None],
+        refused: Refused | None = None,
+    ) -> None:
+        def looked(info: dict[str, Any]) -> None:
             if self._place.put_subject(key) == subject:
                 call.fail(err)
-                return
-            with fails(call):
-                self._publish(call, key, payload, headers, options, then, refused)
+            else:
+                with fails(call):
+                    again()
 
-        publication = self.js.publication(subject, payload, headers, options, acked, reply is None)
-        call.child = publication
-        if reply is not None:
-            publication.go_on(*reply)
+        if isinstance(err, NoResponders) and not self._place.known:
+            # No such bucket, or a mirror, which is written at its origin.
+            self._info(call, looked)
+        elif refused is not None:
+            refused(err)
+        else:
+            call.fail(bucket_error(err, self.bucket))
+
+
+class _Put(Publication):
+    """A value on its way into a bucket; ``callback(revision, err)`` is called once."""
+
+    __slots__ = ('call', 'key', 'options', 'values')
+
+    values: Values
+    key: str
+    options: Mapping[str, Any]
+    call: Call | None  # once it has been refused
+
+    def cancel(self) -> None:
+        """Give up. The callback still comes once, with ``Cancelled``."""
+        if self.call is not None:
+            self.call.cancel()
+        else:
+            super().cancel()
+
+    def tell(self, ack: dict[str, Any] | None, err: NatsError | None) -> None:
+        if err is not None:
+            self.call = self.values._not_put(self, err)
+        else:
+            assert ack is not None
+            self.callback(*(ack['seq'], None)[: self.nargs])
 
 
 @contextmanager

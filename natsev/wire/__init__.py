@@ -1,4 +1,4 @@
-"""The protocol: ``Wire`` and ``Request``, from the compiled twin where there is one.
+"""The protocol: ``Wire``, ``Request`` and what is theirs, compiled where that was built.
 
 ``NATSEV_PUREPYTHON=1`` in the environment forces the pure one.
 """
@@ -9,18 +9,22 @@ import os
 from typing import TYPE_CHECKING
 
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
+from .shared import ACK, PAYLOAD, SEQUENCE, check_timeout
 
 if TYPE_CHECKING or os.environ.get('NATSEV_PUREPYTHON'):
-    from .pure import Request, Wire, parse_puback
+    from .pure import Request, Wire, arity, parse_puback
 else:
     try:
-        from ._speedups import Request, Wire, parse_puback
+        from ._speedups import Request, Wire, arity, parse_puback
     except ImportError:
-        from .pure import Request, Wire, parse_puback
+        from .pure import Request, Wire, arity, parse_puback
 
 implementation = 'python' if Wire.__module__.endswith('.pure') else 'compiled'
 
 __all__ = [
+    'ACK',
+    'PAYLOAD',
+    'SEQUENCE',
     'YIELD',
     'Err',
     'Event',
@@ -31,6 +35,8 @@ __all__ = [
     'Request',
     'Wire',
     'Yield',
+    'arity',
+    'check_timeout',
     'implementation',
     'parse_puback',
 ]

@@ -41,6 +41,8 @@ static const Import imports[] = {
     {offsetof(State, protocol_error), "natsev.errors", "ProtocolError"},
     {offsetof(State, make_protocol_error), "natsev.wire.shared", "protocol_error"},
     {offsetof(State, make_line_too_long), "natsev.wire.shared", "line_too_long"},
+    {offsetof(State, check_timeout), "natsev.wire.shared", "check_timeout"},
+    {offsetof(State, arity), "natsev.callbacks", "arity"},
     {offsetof(State, info), "natsev.wire.events", "Info"},
     {offsetof(State, err), "natsev.wire.events", "Err"},
     {offsetof(State, ping), "natsev.wire.events", "Ping"},
@@ -67,6 +69,31 @@ import_all(State *state)
     return 0;
 }
 
+static const struct {
+    size_t place; /* in State */
+    const char *text;
+} names[] = {
+    {offsetof(State, empty), ""},
+    {offsetof(State, tobytes), "tobytes"},
+    {offsetof(State, end), "end"},
+    {offsetof(State, stream), "stream"},
+    {offsetof(State, seq), "seq"},
+    {offsetof(State, duplicate), "duplicate"},
+};
+
+static int
+intern_all(State *state)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        PyObject *name = PyUnicode_InternFromString(names[i].text);
+        if (name == NULL) {
+            return -1;
+        }
+        *(PyObject **)((char *)state + names[i].place) = name;
+    }
+    return 0;
+}
+
 static int
 module_exec(PyObject *module)
 {
@@ -74,10 +101,8 @@ module_exec(PyObject *module)
     state->wire_type = PyType_FromModuleAndSpec(module, &wire_spec, NULL);
     state->request_type = PyType_FromModuleAndSpec(module, &request_spec, NULL);
     state->room_type = PyType_FromModuleAndSpec(module, &room_spec, NULL);
-    state->empty = PyUnicode_FromString("");
-    state->tobytes = PyUnicode_InternFromString("tobytes");
     if (state->wire_type == NULL || state->request_type == NULL || state->room_type == NULL ||
-        state->empty == NULL || state->tobytes == NULL || import_all(state) < 0) {
+        intern_all(state) < 0 || import_all(state) < 0) {
         return -1;
     }
     if (PyModule_AddType(module, (PyTypeObject *)state->wire_type) < 0) {
@@ -120,6 +145,7 @@ module_free(void *module)
 
 static PyMethodDef module_methods[] = {
     {"parse_puback", parse_puback, METH_O, "See natsev.wire.shared.parse_puback."},
+    {"arity", (PyCFunction)(void (*)(void))arity_function, METH_FASTCALL, "See natsev.callbacks.arity."},
     {NULL},
 };
 

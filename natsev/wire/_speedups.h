@@ -5,6 +5,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stdint.h>
 #include <structmember.h>
 
@@ -28,9 +29,9 @@ typedef struct {
     PyObject *headers, *encode_headers;
     PyObject *check_subject, *check_subscription, *check_queue_group;
     PyObject *buffer_full_error, *max_payload_error, *nats_error, *no_responders, *protocol_error;
-    PyObject *make_protocol_error, *make_line_too_long;
+    PyObject *make_protocol_error, *make_line_too_long, *check_timeout, *arity;
     PyObject *info, *err, *ping, *pong, *ok, *yield;
-    PyObject *empty, *tobytes; /* str */
+    PyObject *empty, *tobytes, *end, *stream, *seq, *duplicate; /* str */
 } State;
 
 /* Some bytes, somebody else's. */
@@ -145,7 +146,58 @@ Step in_next(Input *in, State *state, Message *message, PyObject **event);
 void in_consume(Input *in, const Message *message);
 int in_finished(Input *in); /* is nothing left? then the buffer starts anew */
 
-/* -- Subscriptions by sid (_speedups_table.c) */
+/* -- Things by number (_speedups_table.c) */
+
+typedef struct {
+    uint64_t number;
+    void *thing; /* NULL in a free slot */
+} Slot;
+
+typedef struct {
+    Slot *slots;
+    size_t count, capacity; /* capacity is a power of two, or 0 */
+    int shift;              /* 64 less the bits of capacity */
+} Table;
+
+int table_reserve(Table *table); /* room for one put; -1 with MemoryError */
+void table_put(Table *table, uint64_t number, void *thing);
+void *table_get(const Table *table, uint64_t number);
+void *table_remove(Table *table, uint64_t number);
+Slot *table_sorted(const Table *table); /* malloc'd, a free slot at its end; NULL with MemoryError */
+void table_clear(Table *table, void (*drop)(void *));
+
+/* -- The time of requests (_speedups_deadlines.c) */
+
+typedef struct {
+    double at; /* seconds of seconds_now() */
+    uint64_t number;
+} Deadline;
+
+typedef struct {
+    Deadline *items; /* a heap */
+    size_t count, capacity;
+    double told; /* the earliest that on_deadline was told of, or INFINITY */
+} Deadlines;
+
+double seconds_now(void);
+int deadlines_push(Deadlines *heap, double at, uint64_t number, const Table *requests);
+void deadlines_pop(Deadlines *heap);
+void deadlines_clear(Deadlines *heap);
+
+/* -- The types (_speedups_request.c, _speedups_wire.c) */
+
+/* What a request makes of a reply: see shared.py. */
+enum { READS_PAYLOAD, READS_ACK, READS_SEQUENCE };
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *callback;
+    int nargs;
+    char multi, reads;
+    uint64_t number; /* 0: it has none yet */
+    unsigned long long frame;
+    double deadline; /* INFINITY: none */
+} Request;
 
 typedef struct {
     uint64_t sid;
@@ -158,42 +210,42 @@ typedef struct {
 } Subscription;
 
 typedef struct {
-    Subscription **slots;
-    size_t count, capacity; /* capacity is a power of two, or 0 */
-} Table;
-
-int table_add(Table *table, Subscription *subscription);
-Subscription *table_get(const Table *table, uint64_t sid);
-Subscription *table_remove(Table *table, uint64_t sid);
-Subscription **table_sorted(const Table *table); /* malloc'd; NULL with MemoryError */
-int table_traverse(const Table *table, visitproc visit, void *arg);
-void table_clear(Table *table);
-void subscription_free(Subscription *subscription);
-
-/* -- The types (_speedups_request.c, _speedups_wire.c) */
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *callback, *token;
-    int nargs;
-    char multi;
-    unsigned long long frame;
-} Request;
-
-typedef struct {
     PyObject_HEAD
     State *state;
-    PyObject *on_output, *on_exception, *refused, *inbox, *requests;
+    PyObject *on_output, *on_exception, *on_deadline, *refused, *inbox;
     char live, headers, dispatching;
     Py_ssize_t max_payload, max_output;
     unsigned long long msgs_in, msgs_out, bytes_in, bytes_out;
-    Table subscriptions;
+    Table subscriptions, requests;
     uint64_t last_sid, inbox_sid, last_token;
+    char *reply; /* a request's reply subject: the inbox, and room for a token */
+    Py_ssize_t inbox_size;
+    Deadlines deadlines;
     Output out;
     Input in;
 } Wire;
 
 extern PyType_Spec request_spec, wire_spec;
+
+/* Enter a subscription, whose references are taken over; 0 with an exception. */
+uint64_t add_subscription(Wire *self, PyObject *subject, PyObject *queue_group, PyObject *callback,
+                          int nargs, unsigned long long max_msgs);
+void subscription_free(void *subscription);
+
+/* -- Requests (_speedups_requests.c) */
+
+int inbox_set(Wire *self, PyObject *inbox);
+PyObject *request_token(const Request *request);         /* str */
+Request *request_of(const Wire *self, Text reply_subject); /* borrowed, NULL where there is none */
+PyObject *take_requests(Wire *self, uint64_t frame);
+PyObject *drop_messages(Wire *self, Py_ssize_t larger_than);
+
+PyObject *wire_expect(Wire *self, PyObject *request);
+PyObject *wire_request(Wire *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *wire_forget(Wire *self, PyObject *object);
+PyObject *wire_expired(Wire *self, PyObject *ignored);
+PyObject *wire_wait(Wire *self, PyObject *ignored);
+PyObject *get_requests(Wire *self, void *closure);
 
 /* -- Headers (_speedups_headers.c) */
 
@@ -225,6 +277,18 @@ int deliver(Wire *self, const Message *message); /* 0, or -1 with an exception t
 
 /* -- PubAcks (_speedups_puback.c) */
 
+typedef struct {
+    Text stream;
+    unsigned long long sequence;
+    int duplicate;
+} PubAck;
+
+int read_puback(Text text, PubAck *ack); /* 1 where it has the common shape */
 PyObject *parse_puback(PyObject *module, PyObject *data);
+
+/* -- Callbacks (_speedups_arity.c) */
+
+int arity(State *state, PyObject *callback, int passed); /* -1 with an exception */
+PyObject *arity_function(PyObject *module, PyObject *const *args, Py_ssize_t nargs);
 
 #endif

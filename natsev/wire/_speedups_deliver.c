@@ -163,64 +163,105 @@ is_no_responders(const Message *message)
            (headers->size == size || !Py_ISDIGIT(headers->data[size]));
 }
 
-/* The request whose token is the last of the subject: borrowed, NULL where there is none. */
-static Request *
-request_of(Wire *self, const Message *message)
+/* What the callback of an acknowledged message gets. */
+static PyObject *
+ack_object(const State *state, int reads, const PubAck *ack)
 {
-    const char *end = message->subject.data + message->subject.size, *token = end;
-    while (token > message->subject.data && token[-1] != '.') {
-        token--;
+    PyObject *sequence = PyLong_FromUnsignedLongLong(ack->sequence);
+    if (sequence == NULL || reads == READS_SEQUENCE) {
+        return sequence;
     }
-    PyObject *key = PyUnicode_DecodeUTF8(token, end - token, "surrogateescape");
-    if (key == NULL) {
-        return NULL;
+    PyObject *stream = PyUnicode_FromStringAndSize(ack->stream.data, ack->stream.size);
+    PyObject *object = stream ? PyDict_New() : NULL;
+    if (object != NULL && (PyDict_SetItem(object, state->stream, stream) < 0 ||
+                           PyDict_SetItem(object, state->seq, sequence) < 0 ||
+                           (ack->duplicate && PyDict_SetItem(object, state->duplicate, Py_True) < 0))) {
+        Py_CLEAR(object);
     }
-    PyObject *request = PyDict_GetItemWithError(self->requests, key);
-    Py_DECREF(key);
-    if (request != NULL && !PyObject_TypeCheck(request, (PyTypeObject *)self->state->request_type)) {
-        PyErr_SetString(PyExc_TypeError, "requests must hold Requests only");
-        return NULL;
+    Py_XDECREF(stream);
+    Py_DECREF(sequence);
+    return object;
+}
+
+/* Consume the message that answers *request*, which is out of the table before its callback is called. */
+static void
+consume_reply(Wire *self, const Message *message, Request *request)
+{
+    consume(self, message);
+    if (!request->multi) {
+        Py_DECREF(table_remove(&self->requests, request->number));
     }
-    return (Request *)request;
+}
+
+static int
+deliver_ack(Wire *self, const Message *message, Request *request, const PubAck *ack)
+{
+    Arguments arguments = {.count = 0};
+    int nargs = request->nargs;
+    if ((nargs > 0 && add(&arguments, ack_object(self->state, request->reads, ack)) < 0) ||
+        (nargs > 1 && add(&arguments, Py_NewRef(Py_None)) < 0)) {
+        return -1;
+    }
+    PyObject *callback = Py_NewRef(request->callback);
+    consume_reply(self, message, request);
+    return call(self, callback, &arguments);
+}
+
+/* The first *nargs* of payload, err and headers; the err is None here, the headers are bytes. */
+static int
+reply_arguments(Arguments *arguments, const Message *message, int nargs, int refused)
+{
+    if ((nargs > 0 && add(arguments, refused ? Py_NewRef(Py_None) : payload_of(message)) < 0) ||
+        (nargs > 1 && add(arguments, Py_NewRef(Py_None)) < 0) ||
+        (nargs > 2 && add(arguments, bytes_or_none(message->headers)) < 0)) {
+        return -1;
+    }
+    return 0;
+}
+
+/* Make the objects that take Python code. */
+static int
+finish_arguments(Wire *self, Arguments *arguments, int refused)
+{
+    if (arguments->count > 2 && make_headers(self, arguments) < 0) {
+        return -1;
+    }
+    if (refused && arguments->count > 1) {
+        PyObject *err = PyObject_CallNoArgs(self->state->no_responders);
+        if (err == NULL) {
+            clear_arguments(arguments);
+            return -1;
+        }
+        Py_SETREF(arguments->values[1], err);
+    }
+    return 0;
 }
 
 static int
 deliver_reply(Wire *self, const Message *message)
 {
-    Request *request = request_of(self, message);
+    Request *request = request_of(self, message->subject);
     if (request == NULL) {
-        if (PyErr_Occurred()) {
-            return -1;
-        }
         consume(self, message); /* answered already, cancelled or timed out */
         return 0;
     }
+    PubAck ack;
+    int reads = request->reads;
+    if (reads != READS_PAYLOAD && read_puback(message->payload, &ack)) {
+        return deliver_ack(self, message, request, &ack);
+    }
     Arguments arguments = {.count = 0};
-    int nargs = request->nargs;
     int refused = is_no_responders(message);
-    if ((nargs > 0 && add(&arguments, refused ? Py_NewRef(Py_None) : payload_of(message)) < 0) ||
-        (nargs > 1 && add(&arguments, Py_NewRef(Py_None)) < 0) ||
-        (nargs > 2 && add(&arguments, bytes_or_none(message->headers)) < 0)) {
+    if (reply_arguments(&arguments, message, reads ? REPLY_ARGS : request->nargs, refused) < 0) {
         return -1;
     }
-    PyObject *callback = Py_NewRef(request->callback);
-    PyObject *token = Py_NewRef(request->token); /* the request may end with its entry */
-    int failed = !request->multi && PyDict_DelItem(self->requests, token) < 0;
-    Py_DECREF(token);
-    consume(self, message);
-    if (failed || (nargs > 2 && make_headers(self, &arguments) < 0)) {
+    PyObject *callback =
+        reads ? PyObject_GetAttr((PyObject *)request, self->state->end) : Py_NewRef(request->callback);
+    consume_reply(self, message, request);
+    if (callback == NULL || finish_arguments(self, &arguments, refused) < 0) {
         clear_arguments(&arguments);
-        Py_DECREF(callback);
+        Py_XDECREF(callback);
         return -1;
-    }
-    if (refused && nargs > 1) {
-        PyObject *err = PyObject_CallNoArgs(self->state->no_responders);
-        if (err == NULL) {
-            clear_arguments(&arguments);
-            Py_DECREF(callback);
-            return -1;
-        }
-        Py_SETREF(arguments.values[1], err);
     }
     return call(self, callback, &arguments);
 }

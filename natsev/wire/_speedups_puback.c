@@ -70,35 +70,40 @@ take_number(Cursor *cursor, unsigned long long *number)
     return digits == 1 || (digits > 1 && *begin != '0');
 }
 
+int
+read_puback(Text text, PubAck *ack)
+{
+    Cursor cursor = {text.data, text.data + text.size};
+    ack->duplicate = 0;
+    skip_spaces(&cursor);
+    /* The quote before the name of the stream is not followed by spaces that do not count. */
+    if (!take(&cursor, "{") || !take_key(&cursor, "\"stream\"") || cursor.at == cursor.end ||
+        *cursor.at++ != '"' || !take_text(&cursor, &ack->stream) || !take(&cursor, ",") ||
+        !take_key(&cursor, "\"seq\"") || !take_number(&cursor, &ack->sequence)) {
+        return 0;
+    }
+    if (take(&cursor, ",")) {
+        if (!take_key(&cursor, "\"duplicate\"")) {
+            return 0;
+        }
+        ack->duplicate = take(&cursor, "true");
+        if (!ack->duplicate && !take(&cursor, "false")) {
+            return 0;
+        }
+    }
+    return take(&cursor, "}") && cursor.at == cursor.end;
+}
+
 PyObject *
 parse_puback(PyObject *Py_UNUSED(module), PyObject *data)
 {
     if (!PyBytes_Check(data)) {
         return PyErr_Format(PyExc_TypeError, "a PubAck must be bytes, not %s", Py_TYPE(data)->tp_name);
     }
-    Cursor cursor = {PyBytes_AS_STRING(data), PyBytes_AS_STRING(data) + PyBytes_GET_SIZE(data)};
-    Text stream;
-    unsigned long long sequence;
-    int duplicate = 0;
-    skip_spaces(&cursor);
-    /* The quote before the name of the stream is not followed by spaces that do not count. */
-    if (!take(&cursor, "{") || !take_key(&cursor, "\"stream\"") || cursor.at == cursor.end ||
-        *cursor.at++ != '"' || !take_text(&cursor, &stream) || !take(&cursor, ",") ||
-        !take_key(&cursor, "\"seq\"") || !take_number(&cursor, &sequence)) {
+    PubAck ack;
+    if (!read_puback((Text){PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)}, &ack)) {
         Py_RETURN_NONE;
     }
-    if (take(&cursor, ",")) {
-        if (!take_key(&cursor, "\"duplicate\"")) {
-            Py_RETURN_NONE;
-        }
-        duplicate = take(&cursor, "true");
-        if (!duplicate && !take(&cursor, "false")) {
-            Py_RETURN_NONE;
-        }
-    }
-    if (!take(&cursor, "}") || cursor.at != cursor.end) {
-        Py_RETURN_NONE;
-    }
-    PyObject *name = PyUnicode_FromStringAndSize(stream.data, stream.size);
-    return name ? Py_BuildValue("NKO", name, sequence, duplicate ? Py_True : Py_False) : NULL;
+    PyObject *name = PyUnicode_FromStringAndSize(ack.stream.data, ack.stream.size);
+    return name ? Py_BuildValue("NKO", name, ack.sequence, ack.duplicate ? Py_True : Py_False) : NULL;
 }

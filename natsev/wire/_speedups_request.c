@@ -10,26 +10,35 @@ request_new(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(k
         return NULL;
     }
     self->callback = Py_NewRef(Py_None);
-    self->token = PyUnicode_FromString("");
-    if (self->token == NULL) {
-        Py_DECREF(self);
-        return NULL;
-    }
+    self->deadline = INFINITY;
     return (PyObject *)self;
+}
+
+static int
+as_int(PyObject *object, int *number)
+{
+    long value = object ? PyLong_AsLong(object) : 0;
+    *number = (int)value;
+    return value == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 static int
 request_init(Request *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"callback", "nargs", "multi", NULL};
-    PyObject *callback;
-    int nargs, multi = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|p:Request", names, &callback, &nargs, &multi)) {
+    PyObject *callback, *nargs, *multi = NULL, *reads = NULL;
+    int is_multi, form;
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs)) {
+        PyErr_SetString(PyExc_TypeError, "Request() takes no keyword arguments");
         return -1;
     }
+    if (!PyArg_UnpackTuple(args, "Request", 2, 4, &callback, &nargs, &multi, &reads) ||
+        as_int(nargs, &self->nargs) < 0 || as_int(reads, &form) < 0 ||
+        (is_multi = multi ? PyObject_IsTrue(multi) : 0) < 0) {
+        return -1;
+    }
+    self->multi = (char)is_multi;
+    self->reads = (char)form;
     Py_SETREF(self->callback, Py_NewRef(callback));
-    self->nargs = nargs;
-    self->multi = (char)multi;
     return 0;
 }
 
@@ -57,9 +66,27 @@ request_dealloc(Request *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_CLEAR(self->callback);
-    Py_CLEAR(self->token);
     type->tp_free(self);
     Py_DECREF(type);
+}
+
+static PyObject *
+request_end(Request *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != REPLY_ARGS) {
+        return PyErr_Format(PyExc_TypeError, "end() takes %d arguments (%zd given)", REPLY_ARGS, nargs);
+    }
+    PyObject *callback = Py_NewRef(self->callback);
+    size_t taken = self->nargs < REPLY_ARGS ? (size_t)self->nargs : REPLY_ARGS;
+    PyObject *result = PyObject_Vectorcall(callback, args, taken, NULL);
+    Py_DECREF(callback);
+    return result;
+}
+
+static PyObject *
+request_left(Request *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyFloat_FromDouble(self->deadline - seconds_now());
 }
 
 static PyObject *
@@ -82,30 +109,26 @@ set_callback(Request *self, PyObject *callback, void *Py_UNUSED(closure))
 static PyObject *
 get_token(Request *self, void *Py_UNUSED(closure))
 {
-    return Py_NewRef(self->token);
-}
-
-static int
-set_token(Request *self, PyObject *token, void *Py_UNUSED(closure))
-{
-    if (token == NULL || !PyUnicode_Check(token)) {
-        PyErr_SetString(PyExc_TypeError, "token must be str");
-        return -1;
-    }
-    Py_SETREF(self->token, Py_NewRef(token));
-    return 0;
+    return request_token(self);
 }
 
 static PyGetSetDef request_getset[] = {
     {"callback", (getter)get_callback, (setter)set_callback, NULL, NULL},
-    {"token", (getter)get_token, (setter)set_token, NULL, NULL},
+    {"token", (getter)get_token, NULL, NULL, NULL},
     {NULL},
 };
 
 static PyMemberDef request_members[] = {
     {"nargs", T_INT, offsetof(Request, nargs), 0, NULL},
     {"multi", T_BOOL, offsetof(Request, multi), 0, NULL},
+    {"reads", T_BYTE, offsetof(Request, reads), READONLY, NULL},
     {"frame", T_ULONGLONG, offsetof(Request, frame), 0, NULL},
+    {NULL},
+};
+
+static PyMethodDef request_methods[] = {
+    {"end", (PyCFunction)(void (*)(void))request_end, METH_FASTCALL, NULL},
+    {"left", (PyCFunction)request_left, METH_NOARGS, NULL},
     {NULL},
 };
 
@@ -116,6 +139,7 @@ static PyType_Slot request_slots[] = {
     {Py_tp_traverse, request_traverse},
     {Py_tp_clear, request_clear},
     {Py_tp_dealloc, request_dealloc},
+    {Py_tp_methods, request_methods},
     {Py_tp_getset, request_getset},
     {Py_tp_members, request_members},
     {0, NULL},

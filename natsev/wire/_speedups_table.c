@@ -1,12 +1,13 @@
-/* The user's subscriptions by sid: open addressing, linear probing. Sids count up from 1, so a sid's low
-   bits are its place, and neighbours seldom meet. */
+/* Things by number: open addressing, linear probing. The numbers count up from 1, and a product with
+   the golden ratio spreads such: its high bits are a number's place. Neighbours in place would not do:
+   who takes one out looks at all up to the next free slot. */
 
 #include "_speedups.h"
 
 static size_t
-home(const Table *table, uint64_t sid)
+home(const Table *table, uint64_t number)
 {
-    return (size_t)sid & (table->capacity - 1);
+    return (size_t)(number * UINT64_C(0x9e3779b97f4a7c15) >> table->shift);
 }
 
 static size_t
@@ -15,12 +16,12 @@ next(const Table *table, size_t i)
     return (i + 1) & (table->capacity - 1);
 }
 
-/* Where *sid* is, or the free slot where it would be. */
+/* Where *number* is, or the free slot where it would be. */
 static size_t
-find(const Table *table, uint64_t sid)
+find(const Table *table, uint64_t number)
 {
-    size_t i = home(table, sid);
-    while (table->slots[i] != NULL && table->slots[i]->sid != sid) {
+    size_t i = home(table, number);
+    while (table->slots[i].thing != NULL && table->slots[i].number != number) {
         i = next(table, i);
     }
     return i;
@@ -29,15 +30,19 @@ find(const Table *table, uint64_t sid)
 static int
 grow(Table *table)
 {
-    Table bigger = {NULL, table->count, table->capacity ? 2 * table->capacity : 8};
+    Table bigger = {NULL, table->count, 2 * table->capacity, table->shift - 1};
+    if (table->capacity == 0) {
+        bigger.capacity = 8;
+        bigger.shift = 64 - 3;
+    }
     bigger.slots = PyMem_Calloc(bigger.capacity, sizeof(*bigger.slots));
     if (bigger.slots == NULL) {
         PyErr_NoMemory();
         return -1;
     }
     for (size_t i = 0; i < table->capacity; i++) {
-        if (table->slots[i] != NULL) {
-            bigger.slots[find(&bigger, table->slots[i]->sid)] = table->slots[i];
+        if (table->slots[i].thing != NULL) {
+            bigger.slots[find(&bigger, table->slots[i].number)] = table->slots[i];
         }
     }
     PyMem_Free(table->slots);
@@ -46,101 +51,82 @@ grow(Table *table)
 }
 
 int
-table_add(Table *table, Subscription *subscription)
+table_reserve(Table *table)
 {
-    if (2 * (table->count + 1) > table->capacity && grow(table) < 0) {
-        return -1;
-    }
-    table->slots[find(table, subscription->sid)] = subscription;
+    return 2 * (table->count + 1) > table->capacity ? grow(table) : 0;
+}
+
+void
+table_put(Table *table, uint64_t number, void *thing)
+{
+    table->slots[find(table, number)] = (Slot){number, thing};
     table->count++;
-    return 0;
 }
 
-Subscription *
-table_get(const Table *table, uint64_t sid)
+void *
+table_get(const Table *table, uint64_t number)
 {
-    return table->capacity ? table->slots[find(table, sid)] : NULL;
+    return table->capacity ? table->slots[find(table, number)].thing : NULL;
 }
 
-/* Take *sid* out; the caller owns what it gets. */
-Subscription *
-table_remove(Table *table, uint64_t sid)
+/* Take *number* out; the caller owns what it gets. */
+void *
+table_remove(Table *table, uint64_t number)
 {
-    if (table_get(table, sid) == NULL) {
+    if (table_get(table, number) == NULL) {
         return NULL;
     }
-    size_t hole = find(table, sid);
-    Subscription *removed = table->slots[hole];
+    size_t hole = find(table, number);
+    void *removed = table->slots[hole].thing;
     /* Move back what is only where it is because this slot was taken. */
-    for (size_t i = next(table, hole); table->slots[i] != NULL; i = next(table, i)) {
-        size_t distance_home = (i - home(table, table->slots[i]->sid)) & (table->capacity - 1);
+    for (size_t i = next(table, hole); table->slots[i].thing != NULL; i = next(table, i)) {
+        size_t distance_home = (i - home(table, table->slots[i].number)) & (table->capacity - 1);
         size_t distance_hole = (i - hole) & (table->capacity - 1);
         if (distance_home >= distance_hole) {
             table->slots[hole] = table->slots[i];
             hole = i;
         }
     }
-    table->slots[hole] = NULL;
+    table->slots[hole].thing = NULL;
     table->count--;
     return removed;
 }
 
 static int
-by_sid(const void *a, const void *b)
+by_number(const void *a, const void *b)
 {
-    uint64_t one = (*(Subscription *const *)a)->sid, other = (*(Subscription *const *)b)->sid;
+    uint64_t one = ((const Slot *)a)->number, other = ((const Slot *)b)->number;
     return one < other ? -1 : one > other;
 }
 
-Subscription **
+Slot *
 table_sorted(const Table *table)
 {
-    Subscription **sorted = PyMem_Calloc(table->count + 1, sizeof(*sorted));
+    Slot *sorted = PyMem_Calloc(table->count + 1, sizeof(*sorted));
     if (sorted == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
     size_t count = 0;
     for (size_t i = 0; i < table->capacity; i++) {
-        if (table->slots[i] != NULL) {
+        if (table->slots[i].thing != NULL) {
             sorted[count++] = table->slots[i];
         }
     }
-    qsort(sorted, count, sizeof(*sorted), by_sid);
+    qsort(sorted, count, sizeof(*sorted), by_number);
     return sorted;
 }
 
-int
-table_traverse(const Table *table, visitproc visit, void *arg)
-{
-    for (size_t i = 0; i < table->capacity; i++) {
-        if (table->slots[i] != NULL) {
-            Py_VISIT(table->slots[i]->callback);
-        }
-    }
-    return 0;
-}
-
 void
-table_clear(Table *table)
+table_clear(Table *table, void (*drop)(void *))
 {
-    /* What is freed may run anybody's code, which then finds an empty table. */
+    /* What is dropped may run anybody's code, which then finds an empty table. */
     Table old = *table;
-    *table = (Table){NULL, 0, 0};
+    *table = (Table){NULL, 0, 0, 0};
     for (size_t i = 0; i < old.capacity; i++) {
-        if (old.slots[i] != NULL) {
-            subscription_free(old.slots[i]);
+        if (old.slots[i].thing != NULL) {
+            drop(old.slots[i].thing);
         }
     }
     PyMem_Free(old.slots);
-}
-
-void
-subscription_free(Subscription *subscription)
-{
-    PyObject *callback = subscription->callback;
-    Py_DECREF(subscription->subject);
-    Py_XDECREF(subscription->queue_group);
-    PyMem_Free(subscription);
-    Py_DECREF(callback);
 }

@@ -102,8 +102,19 @@ unsubscribe_frame(uint64_t sid, uint64_t max_msgs)
     return PyBytes_FromStringAndSize(frame, size);
 }
 
+void
+subscription_free(void *thing)
+{
+    Subscription *subscription = thing;
+    PyObject *callback = subscription->callback;
+    Py_DECREF(subscription->subject);
+    Py_XDECREF(subscription->queue_group);
+    PyMem_Free(subscription);
+    Py_DECREF(callback);
+}
+
 /* Enter a subscription, whose references to *subject* and *queue_group* are taken over. */
-static uint64_t
+uint64_t
 add_subscription(Wire *self, PyObject *subject, PyObject *queue_group, PyObject *callback, int nargs,
                  unsigned long long max_msgs)
 {
@@ -123,11 +134,12 @@ add_subscription(Wire *self, PyObject *subject, PyObject *queue_group, PyObject 
                           .max_msgs = max_msgs};
     new->text.data = PyUnicode_AsUTF8AndSize(subject, &new->text.size);
     PyObject *frame = new->text.data ? subscribe_frame(self, new) : NULL;
-    if (frame == NULL || table_add(&self->subscriptions, new) < 0) {
+    if (frame == NULL || table_reserve(&self->subscriptions) < 0) {
         Py_XDECREF(frame);
         subscription_free(new);
         return 0;
     }
+    table_put(&self->subscriptions, sid, new);
     self->last_sid = sid;
     if (control_bytes(self, frame) < 0 ||
         (max_msgs && control_bytes(self, unsubscribe_frame(sid, max_msgs)) < 0)) {
@@ -242,15 +254,15 @@ wire_sids(Wire *self, PyObject *Py_UNUSED(ignored))
 {
     /* First the list: making one may collect garbage, and so end subscriptions. */
     PyObject *sids = PyList_New(0);
-    Subscription **sorted = sids ? table_sorted(&self->subscriptions) : NULL;
+    Slot *sorted = sids ? table_sorted(&self->subscriptions) : NULL;
     if (sorted == NULL) {
         Py_CLEAR(sids);
     }
-    for (Subscription **each = sorted; sids != NULL && *each != NULL; each++) {
-        if ((*each)->sid == self->inbox_sid) {
+    for (Slot *each = sorted; sids != NULL && each->thing != NULL; each++) {
+        if (each->number == self->inbox_sid) {
             continue;
         }
-        PyObject *sid = PyLong_FromUnsignedLongLong((*each)->sid);
+        PyObject *sid = PyLong_FromUnsignedLongLong(each->number);
         if (sid == NULL || PyList_Append(sids, sid) < 0) {
             Py_CLEAR(sids);
         }
@@ -275,144 +287,13 @@ append_restored(const Wire *self, Subscription *subscription, PyObject **frames)
 static PyObject *
 wire_restore(Wire *self, PyObject *Py_UNUSED(ignored))
 {
-    Subscription **sorted = table_sorted(&self->subscriptions);
+    Slot *sorted = table_sorted(&self->subscriptions);
     PyObject *frames = sorted ? PyBytes_FromStringAndSize(NULL, 0) : NULL;
-    for (Subscription **each = sorted; frames != NULL && *each != NULL; each++) {
-        append_restored(self, *each, &frames);
+    for (Slot *each = sorted; frames != NULL && each->thing != NULL; each++) {
+        append_restored(self, each->thing, &frames);
     }
     PyMem_Free(sorted);
     return frames;
-}
-
-/* -- Requests */
-
-static int
-ensure_inbox(Wire *self)
-{
-    if (self->inbox_sid) {
-        return 0;
-    }
-    PyObject *pattern = PyUnicode_FromFormat("%U*", self->inbox);
-    if (pattern == NULL) {
-        return -1;
-    }
-    PyObject *subject = PyObject_CallOneArg(self->state->check_subscription, pattern);
-    Py_DECREF(pattern);
-    if (subject == NULL) {
-        return -1;
-    }
-    uint64_t sid = add_subscription(self, subject, NULL, Py_None, 0, 0);
-    if (sid == 0) {
-        return -1;
-    }
-    self->inbox_sid = sid;
-    return 0;
-}
-
-/* Enter *request* under a token of its own; return its reply subject, a str. */
-static PyObject *
-expect(Wire *self, PyObject *request)
-{
-    if (!PyObject_TypeCheck(request, (PyTypeObject *)self->state->request_type)) {
-        return PyErr_Format(PyExc_TypeError, "request must be a Request, not %s",
-                            Py_TYPE(request)->tp_name);
-    }
-    if (ensure_inbox(self) < 0) {
-        return NULL;
-    }
-    char digits[24];
-    int size = PyOS_snprintf(digits, sizeof(digits), "%llx", (unsigned long long)++self->last_token);
-    PyObject *token = PyUnicode_FromStringAndSize(digits, size);
-    PyObject *subject = token ? PyUnicode_Concat(self->inbox, token) : NULL;
-    if (subject == NULL || PyDict_SetItem(self->requests, token, request) < 0) {
-        Py_XDECREF(token);
-        Py_XDECREF(subject);
-        return NULL;
-    }
-    Py_SETREF(((Request *)request)->token, token);
-    ((Request *)request)->frame = self->out.appended + 1;
-    return subject;
-}
-
-static PyObject *
-wire_expect(Wire *self, PyObject *request)
-{
-    return expect(self, request);
-}
-
-/* Take back what expect() did, with an exception set. */
-static void
-unexpect(Wire *self, PyObject *request)
-{
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    if (PyDict_DelItem(self->requests, ((Request *)request)->token) < 0) {
-        PyErr_Clear();
-    }
-    PyErr_Restore(type, value, traceback);
-}
-
-static int
-send_request(Wire *self, PyObject *request, Text subject, const Data *headers, Data *payload)
-{
-    PyObject *reply_to = expect(self, request);
-    if (reply_to == NULL) {
-        return -1;
-    }
-    Text reply;
-    reply.data = PyUnicode_AsUTF8AndSize(reply_to, &reply.size);
-    int failed = reply.data ? append_message(self, subject, reply, headers, payload) : -1;
-    Py_DECREF(reply_to);
-    if (failed) {
-        unexpect(self, request);
-    }
-    return failed;
-}
-
-static PyObject *
-wire_request(Wire *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    static const char *const names[] = {"request", "subject", "payload", "headers"};
-    PyObject *values[4] = {NULL};
-    Text subject;
-    Data headers, payload;
-    if (take_arguments("request", names, 2, 4, args, nargs, kwnames, values) < 0 ||
-        legal_subject(self, values[1], "subject", &subject) < 0) {
-        return NULL;
-    }
-    int with_headers = values[3] != NULL && values[3] != Py_None;
-    if (with_headers && headers_data(self, values[3], &headers) < 0) {
-        return NULL;
-    }
-    int failed = payload_data(self, values[2], &payload);
-    if (!failed) {
-        failed = send_request(self, values[0], subject, with_headers ? &headers : NULL, &payload);
-        data_release(&payload);
-    }
-    if (with_headers) {
-        data_release(&headers);
-    }
-    return failed < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-static PyObject *
-wire_forget(Wire *self, PyObject *object)
-{
-    if (!PyObject_TypeCheck(object, (PyTypeObject *)self->state->request_type)) {
-        return PyErr_Format(PyExc_TypeError, "request must be a Request, not %s",
-                            Py_TYPE(object)->tp_name);
-    }
-    Request *request = (Request *)object;
-    if (PyDict_GetItemWithError(self->requests, request->token) != object) {
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
-    }
-    if (PyDict_DelItem(self->requests, request->token) < 0) {
-        return NULL;
-    }
-    if (!request->multi) {
-        out_drop(&self->out, request->frame);
-    }
-    Py_RETURN_TRUE;
 }
 
 /* -- Control */
@@ -556,24 +437,6 @@ wire_next_event(Wire *self, PyObject *args, PyObject *kwargs)
 
 /* -- The end of a connection */
 
-/* Take out the requests whose frame is at most *frame*; return them. */
-static PyObject *
-take_requests(Wire *self, uint64_t frame)
-{
-    PyObject *all = PyDict_Values(self->requests);
-    PyObject *taken = all ? PyList_New(0) : NULL;
-    for (Py_ssize_t i = 0; taken != NULL && i < PyList_GET_SIZE(all); i++) {
-        PyObject *request = PyList_GET_ITEM(all, i);
-        if (((Request *)request)->frame <= frame &&
-            (PyList_Append(taken, request) < 0 ||
-             PyDict_DelItem(self->requests, ((Request *)request)->token) < 0)) {
-            Py_CLEAR(taken);
-        }
-    }
-    Py_XDECREF(all);
-    return taken;
-}
-
 static PyObject *
 wire_lost(Wire *self, PyObject *Py_UNUSED(ignored))
 {
@@ -588,46 +451,8 @@ wire_clear_all(Wire *self, PyObject *Py_UNUSED(ignored))
 {
     in_reset(&self->in);
     out_clear(&self->out);
+    deadlines_clear(&self->deadlines);
     return take_requests(self, UINT64_MAX);
-}
-
-/* {number of the frame: request} */
-static PyObject *
-requests_by_frame(Wire *self)
-{
-    PyObject *by_frame = PyDict_New(), *token, *request;
-    Py_ssize_t position = 0;
-    while (by_frame != NULL && PyDict_Next(self->requests, &position, &token, &request)) {
-        PyObject *frame = PyLong_FromUnsignedLongLong(((Request *)request)->frame);
-        if (frame == NULL || PyDict_SetItem(by_frame, frame, request) < 0) {
-            Py_CLEAR(by_frame);
-        }
-        Py_XDECREF(frame);
-    }
-    return by_frame;
-}
-
-/* Give up queued messages; return [(size, request or None)]. */
-static PyObject *
-drop_messages(Wire *self, Py_ssize_t larger_than)
-{
-    PyObject *by_frame = requests_by_frame(self);
-    PyObject *frames = by_frame ? out_drop_messages(&self->out, larger_than) : NULL;
-    PyObject *dropped = frames ? PyList_New(0) : NULL;
-    for (Py_ssize_t i = 0; dropped != NULL && i < PyList_GET_SIZE(frames); i++) {
-        PyObject *frame = PyTuple_GET_ITEM(PyList_GET_ITEM(frames, i), 0);
-        PyObject *size = PyTuple_GET_ITEM(PyList_GET_ITEM(frames, i), 1);
-        PyObject *request = PyDict_GetItemWithError(by_frame, frame);
-        PyObject *entry = PyTuple_Pack(2, size, request ? request : Py_None);
-        if (entry == NULL || PyList_Append(dropped, entry) < 0 ||
-            (request && PyDict_DelItem(self->requests, ((Request *)request)->token) < 0)) {
-            Py_CLEAR(dropped);
-        }
-        Py_XDECREF(entry);
-    }
-    Py_XDECREF(by_frame);
-    Py_XDECREF(frames);
-    return dropped;
 }
 
 static PyObject *
@@ -710,14 +535,7 @@ set_inbox(Wire *self, PyObject *value, void *Py_UNUSED(closure))
         PyErr_SetString(PyExc_TypeError, "inbox must be str");
         return -1;
     }
-    Py_SETREF(self->inbox, Py_NewRef(value));
-    return 0;
-}
-
-static PyObject *
-get_requests(Wire *self, void *Py_UNUSED(closure))
-{
-    return Py_NewRef(self->requests);
+    return inbox_set(self, value);
 }
 
 static PyGetSetDef wire_getset[] = {
@@ -761,6 +579,8 @@ static PyMethodDef wire_methods[] = {
     {"request", FAST(wire_request)},
     {"expect", ONE(wire_expect)},
     {"forget", ONE(wire_forget)},
+    {"expired", NO(wire_expired)},
+    {"wait", NO(wire_wait)},
     {"control", ONE(wire_control)},
     {"ping", NO(wire_ping)},
     {"prepend", ONE(wire_prepend)},
@@ -779,12 +599,19 @@ static PyMethodDef wire_methods[] = {
 
 /* -- Life */
 
+static void
+request_free(void *request)
+{
+    Py_DECREF((PyObject *)request);
+}
+
 static PyObject *
 wire_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"on_output", "on_exception", NULL};
-    PyObject *on_output, *on_exception;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:Wire", names, &on_output, &on_exception)) {
+    static char *names[] = {"on_output", "on_exception", "on_deadline", NULL};
+    PyObject *on_output, *on_exception, *on_deadline = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O:Wire", names, &on_output, &on_exception,
+                                     &on_deadline)) {
         return NULL;
     }
     Wire *self = (Wire *)type->tp_alloc(type, 0);
@@ -794,13 +621,13 @@ wire_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->state = PyType_GetModuleState(type);
     self->on_output = Py_NewRef(on_output);
     self->on_exception = Py_NewRef(on_exception);
+    self->on_deadline = Py_NewRef(on_deadline);
     self->headers = 1;
     self->max_payload = 1024 * 1024;
     self->max_output = 64 * 1024 * 1024;
     out_init(&self->out);
-    self->inbox = PyUnicode_FromString("");
-    self->requests = PyDict_New();
-    if (in_init(&self->in) < 0 || self->inbox == NULL || self->requests == NULL) {
+    deadlines_clear(&self->deadlines);
+    if (in_init(&self->in) < 0 || inbox_set(self, self->state->empty) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -813,26 +640,37 @@ wire_traverse(Wire *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->on_output);
     Py_VISIT(self->on_exception);
+    Py_VISIT(self->on_deadline);
     Py_VISIT(self->refused);
-    Py_VISIT(self->requests);
     Py_VISIT(self->in.dead);
-    return table_traverse(&self->subscriptions, visit, arg);
+    for (size_t i = 0; i < self->requests.capacity; i++) {
+        Py_VISIT(self->requests.slots[i].thing);
+    }
+    for (size_t i = 0; i < self->subscriptions.capacity; i++) {
+        Subscription *subscription = self->subscriptions.slots[i].thing;
+        Py_VISIT(subscription ? subscription->callback : NULL);
+    }
+    return 0;
+}
+
+static void
+set_to_none(PyObject **place)
+{
+    PyObject *old = *place;
+    *place = Py_NewRef(Py_None);
+    Py_XDECREF(old);
 }
 
 static int
 wire_gc_clear(Wire *self)
 {
     /* Only what can lead back to the wire; the rest is needed as long as somebody can call it. */
-    PyObject *on_output = self->on_output, *on_exception = self->on_exception;
-    self->on_output = Py_NewRef(Py_None);
-    self->on_exception = Py_NewRef(Py_None);
-    Py_XDECREF(on_output);
-    Py_XDECREF(on_exception);
+    set_to_none(&self->on_output);
+    set_to_none(&self->on_exception);
+    set_to_none(&self->on_deadline);
     Py_CLEAR(self->refused);
-    if (self->requests != NULL) {
-        PyDict_Clear(self->requests);
-    }
-    table_clear(&self->subscriptions);
+    table_clear(&self->requests, request_free);
+    table_clear(&self->subscriptions, subscription_free);
     self->inbox_sid = 0;
     return 0;
 }
@@ -845,8 +683,10 @@ wire_dealloc(Wire *self)
     wire_gc_clear(self);
     Py_CLEAR(self->on_output);
     Py_CLEAR(self->on_exception);
-    Py_CLEAR(self->requests);
+    Py_CLEAR(self->on_deadline);
     Py_CLEAR(self->inbox);
+    PyMem_Free(self->reply);
+    deadlines_clear(&self->deadlines);
     out_free(&self->out);
     in_free(&self->in);
     type->tp_free(self);

@@ -16,21 +16,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, NoReturn
 
+from ..callbacks import arity
 from ..errors import BufferFullError, MaxPayloadError, NatsError, NoResponders, ProtocolError
 from ..headers import Headers, HeadersLike, encode_headers
 from ..subjects import check_queue_group, check_subject, check_subscription
+from .deadlines import NEVER, Deadlines
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
 from .frames import Buffer, Frame, Frames, length
 from .shared import (
+    ACK,
     LARGE,
     LEAST_RECEIVE,
     MAX_CONTROL_LINE,
     MAX_INFO,
     MAX_LINE,
     MAX_MESSAGE,
+    PAYLOAD,
     RECEIVE_BUFFER,
+    ack_object,
+    check_timeout,
     line_too_long,
     parse_puback,
     protocol_error,
@@ -59,7 +66,7 @@ _NO_RESPONDERS = re.compile(rb'NATS/1\.0 503(?![0-9])')
 
 Callback = Callable[..., object]
 
-__all__ = ['Request', 'Wire', 'parse_puback']
+__all__ = ['Request', 'Wire', 'arity', 'parse_puback']
 
 
 class Request:
@@ -69,20 +76,34 @@ class Request:
         callback: called with ``(payload, err, headers)``, of which it gets the first *nargs*.
         nargs: how many arguments the callback takes.
         multi: more than one reply may come: the request stays in ``Wire.requests``.
+        reads: ``PAYLOAD``; or ``ACK``, ``SEQUENCE``: what the callback is called with when the
+            reply is a PubAck, see ``shared.py``. A subclass then has an ``end`` for all others.
 
     Attributes:
         token: the last token of its reply subject, set by ``Wire.request`` and ``Wire.expect``.
         frame: number of the frame that carries it.
     """
 
-    __slots__ = ('callback', 'frame', 'multi', 'nargs', 'token')
+    __slots__ = ('_deadline', 'callback', 'frame', 'multi', 'nargs', 'reads', 'token')
 
-    def __init__(self, callback: Callback, nargs: int, multi: bool = False) -> None:
+    def __init__(
+        self, callback: Callback, nargs: int, multi: bool = False, reads: int = PAYLOAD, /
+    ) -> None:
         self.callback = callback
         self.nargs = nargs
         self.multi = multi
+        self.reads = reads
         self.token = ''
         self.frame = 0
+        self._deadline = NEVER
+
+    def end(self, payload: bytes | None, err: NatsError | None, headers: Headers | None, /) -> None:
+        """Tell the callback what did not come as a reply, such as an error."""
+        self.callback(*(payload, err, headers)[: self.nargs])
+
+    def left(self) -> float:
+        """Return the seconds that are left of its timeout; infinity where it has none."""
+        return self._deadline - monotonic()
 
 
 class _Subscription:
@@ -122,13 +143,18 @@ class Wire:
     Args:
         on_output: called when output became non-empty while ``live``, outside ``next_event()``.
         on_exception: called with the ``Exception`` that a callback raised; dispatching goes on.
+        on_deadline: called when ``expired()`` is to be called sooner than ``wait()`` said before.
     """
 
     def __init__(
-        self, on_output: Callable[[], object], on_exception: Callable[[Exception], object]
+        self,
+        on_output: Callable[[], object],
+        on_exception: Callable[[Exception], object],
+        on_deadline: Callable[[], object] | None = None,
     ) -> None:
         self._on_output = on_output
         self._on_exception = on_exception
+        self._on_deadline = on_deadline
         self.live = False
         self.headers = True
         self.max_payload = 1024 * 1024
@@ -139,7 +165,8 @@ class Wire:
         self.bytes_in = 0
         self.bytes_out = 0
         self.inbox = ''
-        self.requests: dict[str, Request] = {}
+        self._requests: dict[str, Request] = {}
+        self._deadlines = Deadlines(self._requests)
         self._frames = Frames()
         self._checked: dict[str, bytes] = {}
         self._subscriptions: dict[bytes, _Subscription] = {}
@@ -332,14 +359,29 @@ class Wire:
 
     # -- requests
 
+    @property
+    def requests(self) -> dict[str, Request]:
+        """The requests that wait, by token, in the order in which they were made."""
+        return dict(self._requests)
+
     def request(
         self,
         request: Request,
         subject: str,
         payload: Any = b'',
         headers: HeadersLike | None = None,
+        timeout: float | None = None,
     ) -> None:
-        """Append a message whose reply goes to *request*."""
+        """Append a message whose reply goes to *request*.
+
+        Args:
+            request: who waits.
+            subject: where to.
+            payload: see ``publish``.
+            headers: see ``hpublish``.
+            timeout: ms after which the request is among those of ``expired()``.
+        """
+        seconds = NEVER if timeout is None else check_timeout(timeout) / 1000
         target = self._subject(subject)
         block = None if headers is None else encode_headers(headers)
         data = _payload(payload)
@@ -347,11 +389,38 @@ class Wire:
         try:
             self._append_message(target, reply.encode(), block, data)
         except BaseException:
-            self.requests.pop(request.token, None)
+            self._requests.pop(request.token, None)
             raise
+        request._deadline = NEVER
+        if timeout is not None:
+            request._deadline = monotonic() + seconds
+            self._deadlines.push(request._deadline, request.token)
+            self._tell_deadline(request._deadline)
+
+    def _tell_deadline(self, at: float) -> None:
+        if at < self._deadlines.told:
+            self._deadlines.told = at
+            if self._on_deadline is not None:
+                self._on_deadline()
+
+    def expired(self) -> list[Request]:
+        """Give up the requests whose time is up, as ``forget`` does; return them."""
+        now, expired = monotonic(), []
+        while (token := self._deadlines.pop(now)) is not None:
+            request = self._requests[token]
+            self.forget(request)
+            expired.append(request)
+        return expired
+
+    def wait(self) -> float | None:
+        """Return the seconds after which ``expired()`` is to be called; None: need not be."""
+        at = self._deadlines.told
+        return None if at == NEVER else max(0.0, at - monotonic())
 
     def expect(self, request: Request) -> str:
         """Enter *request* and return its reply subject; the frame appended next carries it."""
+        if not isinstance(request, Request):
+            raise TypeError(f'request must be a Request, not {type(request).__name__}')
         if not self._inbox_sid:
             subject = check_subscription(f'{self.inbox}*').encode()
             self._inbox_sid = self._subscribe(_Subscription(subject, self._reply, 0, b'', 0))
@@ -359,7 +428,7 @@ class Wire:
         token = f'{self._last_token:x}'
         request.token = token
         request.frame = self._frames.appended + 1
-        self.requests[token] = request
+        self._requests[token] = request
         return self.inbox + token
 
     def forget(self, request: Request) -> bool:
@@ -368,9 +437,9 @@ class Wire:
         Returns:
             Whether it was waiting.
         """
-        if self.requests.get(request.token) is not request:
+        if self._requests.get(request.token) is not request:
             return False
-        del self.requests[request.token]
+        del self._requests[request.token]
         if not request.multi:
             self._frames.drop(request.frame)
         return True
@@ -584,12 +653,18 @@ class Wire:
 
     def _reply(self, subject: bytes, headers: bytes | None, payload: memoryview) -> None:
         token = _text(subject.rpartition(b'.')[2])
-        request = self.requests.get(token)
+        request = self._requests.get(token)
         if request is None:  # answered already, cancelled or timed out
             return
         if not request.multi:
-            del self.requests[token]
-        nargs = request.nargs
+            del self._requests[token]
+        if request.reads != PAYLOAD:
+            ack = parse_puback(bytes(payload))
+            if ack is not None:
+                result = ack_object(ack) if request.reads == ACK else ack[1]
+                self._call(request.callback, [result, None][: request.nargs])
+                return
+        nargs = request.nargs if request.reads == PAYLOAD else 3
         args: list[Any] = []
         if headers is not None and not payload and _NO_RESPONDERS.match(headers):
             args += (None, NoResponders())
@@ -597,7 +672,7 @@ class Wire:
             args += (bytes(payload), None)
         if nargs > 2:
             args.append(None if headers is None else Headers(headers))
-        self._call(request.callback, args[:nargs])
+        self._call(request.callback if request.reads == PAYLOAD else request.end, args[:nargs])
 
     def _call(self, callback: Callback, args: list[Any]) -> None:
         try:
@@ -644,9 +719,9 @@ class Wire:
         """
         self._reset_input()
         sent = self._frames.sent
-        gone = [request for request in self.requests.values() if request.frame <= sent]
+        gone = [request for request in self._requests.values() if request.frame <= sent]
         for request in gone:
-            del self.requests[request.token]
+            del self._requests[request.token]
         self._frames.rewind()
         return gone
 
@@ -657,8 +732,9 @@ class Wire:
         """
         self._reset_input()
         self._frames.clear()
-        gone = list(self.requests.values())
-        self.requests.clear()
+        gone = list(self._requests.values())
+        self._requests.clear()
+        self._deadlines.clear()
         return gone
 
     def _reset_input(self) -> None:
@@ -686,11 +762,11 @@ class Wire:
         return [request for request in requests if request is not None]
 
     def _requests_by_frame(self) -> dict[int, Request]:
-        return {request.frame: request for request in self.requests.values()}
+        return {request.frame: request for request in self._requests.values()}
 
     def _without(self, request: Request | None) -> Request | None:
         if request is not None:
-            del self.requests[request.token]
+            del self._requests[request.token]
         return request
 
 

@@ -6,6 +6,7 @@ The compiled twin has the limits again in ``_speedups.h``; the tests of each lim
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ..errors import ProtocolError
 
@@ -27,6 +28,11 @@ MAX_MESSAGE = 65 * 1024 * 1024
 # The server's default for what follows the operation's name in a line that a client sends.
 MAX_CONTROL_LINE = 4096
 _SHOWN = 48
+
+# What a request makes of a reply. PAYLOAD: callback(payload, err, headers). The others are for
+# messages that a stream acknowledges: callback(ack, err) with a dict, or callback(seq, err). Any
+# reply that is not a PubAck in its common shape goes to the request's ``end`` instead.
+PAYLOAD, ACK, SEQUENCE = range(3)
 
 _PUBACK = re.compile(
     rb' *\{ *"stream" *: *"([^"\\\x00-\x1f\x80-\xff]*)" *, *"seq" *: *(0|[1-9][0-9]{0,17})'
@@ -58,3 +64,24 @@ def parse_puback(data: bytes) -> tuple[str, int, bool] | None:
         return None
     stream, sequence, duplicate = found.groups()
     return stream.decode(), int(sequence), duplicate == b'true'
+
+
+def ack_object(ack: tuple[str, int, bool]) -> dict[str, Any]:
+    """Return what the callback of an acknowledged message gets."""
+    stream, seq, duplicate = ack
+    if duplicate:
+        return {'stream': stream, 'seq': seq, 'duplicate': True}
+    return {'stream': stream, 'seq': seq}
+
+
+def check_timeout(ms: Any) -> float:
+    """Return *ms*, a time that a call may take.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if isinstance(ms, bool) or not isinstance(ms, (int, float)):
+        raise TypeError(f'timeout must be a number of milliseconds, not {type(ms).__name__}')
+    if not ms > 0:
+        raise ValueError(f'timeout must be more than 0 ms, not {ms}')
+    return ms

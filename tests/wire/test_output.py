@@ -35,9 +35,10 @@ class Output(RuleBasedStateMachine):
         self.driver = Driver(self.twin)
         self.wire = self.driver.wire
         self.wire.max_output = 10**9
-        self.wire.expect(self.driver.request(print, 0, True))  # makes the inbox's subscription
+        many = self.driver.request(print, 0, True)
+        self.wire.expect(many)  # makes the inbox's subscription
         self.driver.take()
-        self.wire.requests.clear()
+        self.wire.forget(many)
         self.unsent = []
         self.prefix = b''
         self.taken = 0

@@ -95,6 +95,9 @@ WRONG_CALLS = {
     'subscription line': lambda d: d.wire.subscribe('a' * 5000, print, 0),
     'queue group': lambda d: d.wire.subscribe('a', print, 0, 'x y'),
     'request': lambda d: d.wire.request(d.request(print, 0), 'a b'),
+    'request type': lambda d: d.wire.request(5, 'a'),
+    'timeout': lambda d: d.wire.request(d.request(print, 0), 'a', timeout=0),
+    'timeout type': lambda d: d.wire.request(d.request(print, 0), 'a', timeout='5'),
     'sid': lambda d: d.wire.unsubscribe('1'),
     'sent': lambda d: d.wire.sent(1),
 }
