@@ -33,7 +33,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 # What is delivered to the callback, beside what is raised at the call.
-napoleon_custom_sections = ['Errors']
+napoleon_custom_sections = [('Errors', 'params_style')]
 
 html_theme = 'furo'
 html_title = f'natsev {release}'

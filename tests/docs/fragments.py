@@ -1,7 +1,8 @@
 """Runs the examples of a page that are no whole programs, one after the other, on a live server.
 
-A page says "the fragments below go on from there": here are the names it may use. What a fragment
-raises, and what natsev logs as an error, ends the program with a failure.
+A page says "the fragments below go on from there": here are the names it may use. The program ends
+with a failure when a fragment raises, when natsev logs an error, when a callback of a fragment is
+told an ``err`` that is not among the ``EXPECTED`` ones of its page, and when one is never called.
 """
 
 from __future__ import annotations
@@ -9,15 +10,26 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import natsev
-from natsev import KV, JetStream, Nats, ObjectStore, ev
+from natsev import KV, JetStream, Nats, NatsError, ObjectStore, ev
+from natsev.calls import Call
 
 FRAGMENT = re.compile(r'^```python\n(.*?)^```\n', re.M | re.S)
-# So many answers of the server are waited for after each: its calls have theirs by then.
+# So many answers of the server are waited for after each, for what is no call: messages, changes.
 ROUND_TRIPS = 20
+# Errors that the fragments of a page are meant to get: each of them must come.
+# No function of this file, so that it is not among those of the fragments.
+BREAK = partial(lambda *err: ev.break_())
+EXPECTED = {
+    'callbacks.md': {'Cancelled'},
+    'core.md': {'Cancelled'},
+    'jetstream.md': {'WrongSequenceError'},
+}
 
 
 def fragments(page: Path) -> list[str]:
@@ -35,6 +47,53 @@ class Failures(logging.Handler):
         self.texts.append(logging.Formatter().format(record))
 
 
+class Calls:
+    """The calls that fragments make: which have not ended, and which errors they were told.
+
+    Args:
+        page: what the fragments are compiled as, by which their functions are known.
+    """
+
+    def __init__(self, page: str) -> None:
+        self.outstanding: set[int] = set()
+        self.errors: list[NatsError] = []
+        self._files = {page, __file__}
+        init, end, request = Call.__init__, Call.end, Nats.request
+
+        def new_init(call: Call, core: Any, callback: Any, *more: Any) -> None:
+            init(call, core, callback, *more)
+            if self._is_theirs(callback):
+                self.outstanding.add(id(call))
+
+        def new_end(call: Call, *results: Any) -> None:
+            if id(call) in self.outstanding:
+                self.outstanding.remove(id(call))
+                self._told(results)
+            end(call, *results)
+
+        def new_request(
+            nats: Nats, subject: str, payload: Any, cb: Any, *more: Any, **options: Any
+        ) -> Any:
+            def answered(*results: Any) -> None:
+                if self._is_theirs(cb):
+                    self.outstanding.remove(id(answered))
+                    self._told(results)
+                cb(*results[: natsev.callbacks.arity(cb, 3)])
+
+            if self._is_theirs(cb):
+                self.outstanding.add(id(answered))
+            return request(nats, subject, payload, answered, *more, **options)
+
+        Call.__init__, Call.end, Nats.request = new_init, new_end, new_request  # type: ignore
+
+    def _is_theirs(self, callback: Callable[..., Any] | None) -> bool:
+        code = getattr(callback, '__code__', None)
+        return callback is print or (code is not None and code.co_filename in self._files)
+
+    def _told(self, results: tuple[Any, ...]) -> None:
+        self.errors += [result for result in results if isinstance(result, NatsError)]
+
+
 def wait(nats: Nats, call: Any, *args: Any) -> Any:
     """Make a call and run the loop until it ends."""
     told: list[Any] = []
@@ -46,7 +105,7 @@ def wait(nats: Nats, call: Any, *args: Any) -> Any:
     call(*args, callback)
     while not told:
         ev.run()
-    assert not isinstance(told[-1], natsev.NatsError), told[-1]
+    assert not isinstance(told[-1], NatsError), told[-1]
     return told[0]
 
 
@@ -81,18 +140,35 @@ def names(nats: Nats) -> dict[str, Any]:
     }
 
 
+def flush(nats: Nats) -> None:
+    if not nats.is_closed():
+        nats.flush(BREAK)
+        ev.run()
+
+
 def main() -> None:
+    page = Path(sys.argv[1])
     failures = Failures()
     logging.getLogger('natsev').addHandler(failures)
     nats = Nats(servers=[sys.argv[2]], reconnect=True)
     known = names(nats)
-    for code in fragments(Path(sys.argv[1])):
-        exec(compile(code, sys.argv[1], 'exec'), known)
+    calls = Calls(str(page))
+    expected: set[str] = EXPECTED.get(page.name, set())
+    told: set[str] = set()
+    wrong: list[str] = []
+    for code in fragments(page):
+        exec(compile(code, str(page), 'exec'), known)
         for _ in range(ROUND_TRIPS):
-            if not nats.is_closed():
-                nats.flush(lambda err: ev.break_())
-                ev.run()
-        assert not failures.texts, f'{code}\n{failures.texts[0]}'
+            flush(nats)
+        while calls.outstanding:
+            flush(nats)
+        told |= {type(err).__name__ for err in calls.errors}
+        errors = [repr(err) for err in calls.errors if type(err).__name__ not in expected]
+        wrong += [f'{code}\n{error}' for error in failures.texts + errors]
+        failures.texts.clear()
+        calls.errors.clear()
+    assert not wrong, '\n\n'.join(wrong)
+    assert told == expected, f'expected, and never told: {expected - told}'
     if not nats.is_closed():
         nats.disconnect()
         ev.run()
