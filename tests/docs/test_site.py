@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import natsev
-from natsev import jetstream, kv, objectstore, otel
+from natsev import jetstream, kv, micro, objectstore, otel
 from tests.conftest import missing
 
 ROOT = Path(__file__).parent.parent.parent
@@ -85,3 +86,50 @@ def test_every_error_is_in_the_catalogue():
     catalogue = (ROOT / 'docs' / 'errors.md').read_text()
     errors = [name for name in dir(natsev.errors) if name[0].isupper() and name != 'Any']
     assert not [name for name in errors if f'`{name}`' not in catalogue]
+
+
+CALLED = re.compile(
+    r'\b(nats|js|kv|store|publisher|message|service|request|Nats|KV|ObjectStore)\.(\w+)'
+)
+OWNERS = {
+    'nats': natsev.Nats,
+    'Nats': natsev.Nats,
+    'js': natsev.JetStream,
+    'kv': natsev.KV,
+    'KV': natsev.KV,
+    'store': natsev.ObjectStore,
+    'ObjectStore': natsev.ObjectStore,
+    'publisher': jetstream.Publisher,
+    'message': jetstream.Message,
+    'service': micro.Service,
+    'request': micro.Request,
+}
+
+
+@pytest.mark.parametrize('page', ['from-ev-nats.md', 'from-nats-py.md'])
+def test_the_pages_on_moving_name_what_there_is(page):
+    rows = [line.split('|') for line in (ROOT / 'docs' / page).read_text().splitlines()]
+    ours = ' '.join(row[2] for row in rows if len(row) > 3)
+    called = set(CALLED.findall(ours))
+    assert not [f'{owner}.{name}' for owner, name in called if not hasattr(OWNERS[owner], name)]
+    if page == 'from-nats-py.md':
+        assert len(called) > 50
+
+
+SECTIONS = {
+    'EV::Nats': natsev.Nats,
+    'EV::Nats::JetStream': natsev.JetStream,
+    'EV::Nats::KV': natsev.KV,
+    'EV::Nats::ObjectStore': natsev.ObjectStore,
+}
+
+
+@pytest.mark.parametrize('perl', SECTIONS)
+def test_each_method_of_the_perl_original_is_one_of_ours(perl):
+    text = (ROOT / 'docs' / 'from-ev-nats.md').read_text()
+    section = text.partition(f'## {perl}, method by method\n')[2].partition('\n## ')[0]
+    rows = [line.split('|') for line in section.splitlines() if line.startswith('| `')]
+    perls = {name for row in rows for name in re.findall(r'`(\w+)[(`]', row[1])}
+    absent = [name for name in perls if not hasattr(SECTIONS[perl], name)]
+    assert len(perls) > 7
+    assert not [name for name in absent if name not in ('no_responders', 'pass')]
