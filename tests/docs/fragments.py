@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import natsev
-from natsev import KV, JetStream, Nats, NatsError, ObjectStore, ev
+from natsev import KV, JetStream, Nats, NatsError, ObjectStore, ev, micro
 from natsev.calls import Call
 
 FRAGMENT = re.compile(r'^```python\n(.*?)^```\n', re.M | re.S)
@@ -29,6 +29,7 @@ EXPECTED = {
     'callbacks.md': {'Cancelled'},
     'core.md': {'Cancelled'},
     'jetstream.md': {'WrongSequenceError'},
+    'services.md': {'ServiceError'},
 }
 
 
@@ -127,6 +128,7 @@ def names(nats: Nats) -> dict[str, Any]:
         **{name: getattr(natsev, name) for name in natsev.__all__},
         **{name: lambda *results: None for name in told},
         'Path': Path,
+        'micro': micro,
         'nats': nats,
         'js': js,
         'kv': kv,
