@@ -170,6 +170,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
                 ``object_ttl``.
             atomic: store chunks and metadata in one batch, all or nothing, in a bucket with
                 ``atomic``; up to 999 chunks, held in memory.
+            resume: let another process go on where this one ends, with the same call: *data* must
+                be a ``Path`` then. A journal is kept beside it, in ``.<name>.put``, or at the
+                ``Path`` given.
             keep_versions: keep so many earlier versions of the object, see ``versions``; default:
                 as many as the put before, at first none.
             codec: as for ``ObjectStore``; ``()``: none. The metadata's ``size`` and ``digest`` are
