@@ -91,6 +91,9 @@ def run() -> int:
     settings = Settings()
     try:
         code = app.main(prog_name='natsev', standalone_mode=False, obj=settings)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help(), err=True)
+        return failures.USAGE
     except click.ClickException as error:
         where = error.ctx if isinstance(error, click.UsageError) else None
         help_ = f' ({where.command_path} --help)' if where else ''

@@ -24,7 +24,7 @@ _Row = dict[str, Any]
 
 @click.command(cls=Group)
 def bench() -> None:
-    """Measure how many messages, or bytes of objects, a second there can be."""
+    """Measure how fast messages and objects go."""
 
 
 def _options(msgs: int) -> Callable[[Any], Any]:
@@ -64,7 +64,10 @@ def pub(run: Run, subject: str, msgs: int, length: int) -> None:
 @_options(500_000)
 @with_run
 def sub(run: Run, subject: str, msgs: int, length: int) -> None:
-    """Receive messages on SUBJECT, from the first of them on; publish them elsewhere."""
+    """Receive messages on SUBJECT.
+
+    The clock starts with the first of them; publish them elsewhere.
+    """
     received, started = 0, 0.0
     total = 0
     with run.session() as session, bar('receiving', of_bytes=False) as progress:
@@ -94,7 +97,10 @@ def sub(run: Run, subject: str, msgs: int, length: int) -> None:
               help='Requests on their way at a time.')  # fmt: skip
 @with_run
 def req(run: Run, subject: str, msgs: int, length: int, pending: int) -> None:
-    """Send requests to SUBJECT, where something must answer (natsev reply SUBJECT --echo)."""
+    """Send requests to SUBJECT.
+
+    Something must answer there: natsev reply SUBJECT --echo.
+    """
 
     def send(session: Session, told: Callable[[NatsError | None], None]) -> None:
         session.nats.request(
@@ -128,9 +134,10 @@ def js(run: Run, subject: str, msgs: int, length: int, pending: int) -> None:
 @click.option('--storage', type=click.Choice(['file', 'memory']), default='file', show_default=True)
 @with_run
 def object_(run: Run, length: int, count: int, chunk_size: int | None, storage: str) -> None:
-    """Put objects into a bucket made for it, get them back, delete the bucket.
+    """Put objects into a bucket, and get them back.
 
-    Without a server named a private one is used, as with 'natsev object'.
+    The bucket is made for it, and deleted. Without a server named a private one is used, as with
+    'natsev object'.
     """
     data = bytes(length)
     rows = []

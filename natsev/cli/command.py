@@ -14,12 +14,14 @@ from .output import Output
 from .session import Session
 from .settings import Settings, common_options
 
+_EPILOG = 'Every command takes the common options too, such as --server and --json: natsev --help'
+
 
 class Command(click.Command):
     """A command that also takes the common options, wherever on the line they stand."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{'epilog': _EPILOG, **kwargs})
         taken = {name for param in self.params for name in param.opts}
         self.params += [p for p in common_options() if not taken.intersection(p.opts)]
 

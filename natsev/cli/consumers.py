@@ -81,7 +81,10 @@ def info(run: Run, stream: str, name: str) -> None:
 def add(
     run: Run, stream: str, name: str, ephemeral: bool, filters: tuple[str, ...], **given: Any
 ) -> None:
-    """Make a consumer of STREAM, a pull consumer unless it has a --target."""
+    """Make a consumer of STREAM.
+
+    It is a pull consumer, unless it has a --target.
+    """
     config = {key: value for key, value in given.items() if value not in (None, ())}
     config['name' if ephemeral else 'durable_name'] = name
     if 'metadata' in config:
@@ -141,7 +144,10 @@ def resume(run: Run, stream: str, name: str) -> None:
 @click.option('-r', '--raw', is_flag=True, help='Print payloads only, a line for each.')
 @with_run
 def next_(run: Run, stream: str, name: str, count: int, ack: bool, raw: bool) -> None:
-    """Take the next messages from a consumer, waiting for them for --timeout."""
+    """Take the next messages from a consumer.
+
+    They are waited for for --timeout.
+    """
     printer = Printer(run, raw)
     opts = {'batch': count, 'expires': round(run.settings.timeout_ms * 1_000_000)}
     with run.session() as session:

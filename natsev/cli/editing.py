@@ -73,7 +73,10 @@ def meta(
 @click.option('--bucket', 'target_bucket', help='Where TARGET is; default: BUCKET.')
 @with_run
 def link(run: Run, bucket: str, name: str, target: str | None, target_bucket: str | None) -> None:
-    """Make NAME in BUCKET lead to the object TARGET, or without one to the --bucket itself."""
+    """Make NAME lead to another object, or to a bucket.
+
+    TARGET is an object of BUCKET, or of --bucket; without it NAME leads to the --bucket itself.
+    """
     with opened(run, bucket) as (session, store):
         if target is not None:
             found = session.call(store.link, name, target, bucket=target_bucket)
@@ -107,7 +110,10 @@ def versions(run: Run, bucket: str, name: str) -> None:
 @click.argument('version', type=click.IntRange(1))
 @with_run
 def restore(run: Run, bucket: str, name: str, version: int) -> None:
-    """Make VERSION of the object NAME the present one; that becomes an earlier one."""
+    """Make an earlier VERSION of NAME the present one.
+
+    The present one becomes an earlier one.
+    """
     with opened(run, bucket) as (session, store):
         found = session.call(store.restore, name, version)
     if found is None:

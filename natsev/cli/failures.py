@@ -83,6 +83,8 @@ def report(error: BaseException, as_json: bool) -> int:
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and not isinstance(error, errors.NatsError):
         return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    if isinstance(error, errors.JetStreamError) and type(error) is not errors.JetStreamError:
+        return error.description or str(error)  # its class says what the server's numbers say
     return str(error) or type(error).__name__
 
 

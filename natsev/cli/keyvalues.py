@@ -77,7 +77,10 @@ def add(run: Run, bucket: str, **given: Any) -> None:
 @click.argument('value', required=False)
 @with_run
 def put(run: Run, bucket: str, key: str, value: str | None) -> None:
-    """Set KEY to VALUE; '-', or no VALUE where something is piped in, takes standard input."""
+    """Set KEY to VALUE.
+
+    '-', or no VALUE where something is piped in, takes standard input.
+    """
     with opened(run, bucket) as (session, values):
         revision = session.call(values.put, key, read_body(value))
     _stored(run, key, revision)

@@ -166,10 +166,10 @@ def put(
     no_progress: bool,
     **options: Any,
 ) -> None:
-    """Store FILES in BUCKET; '-' is standard input and needs a --name.
+    """Store FILES in BUCKET.
 
-    An object of the same name is replaced, once the new one is there as a whole. With keys it is
-    encrypted with the first of them.
+    '-' is standard input and needs a --name. An object of the same name is replaced, once the
+    new one is there as a whole. With keys it is encrypted with the first of them.
     """
     if name is not None and len(files) > 1:
         raise click.UsageError('--name is for one file')
@@ -246,10 +246,11 @@ def get(
     no_progress: bool,
     **options: Any,
 ) -> None:
-    """Fetch the object NAME into a file of that name here, or --output.
+    """Fetch the object NAME into a file.
 
-    The file appears when all of it has come and its digest is right. Standard output is written as
-    it comes: only the exit code says whether it was right.
+    It has the name of the object, without directories, unless --output says another. The file
+    appears when all of it has come and its digest is right. Standard output is written as it
+    comes: only the exit code says whether it was right.
     """
     path = output if output is not None else Path(Path(name).name or 'object')
     piped = path == _PIPED
@@ -357,7 +358,7 @@ def rm(
     dry_run: bool,
     force: bool,
 ) -> int | None:
-    """Delete objects of BUCKET: those named, or all that match."""
+    """Delete objects of BUCKET, those named or all that match."""
     matching = prefix is not None or older_than is not None
     if bool(names) == matching:
         raise click.UsageError('say either NAMES, or --prefix and --older-than')
@@ -388,10 +389,10 @@ def rm(
 @click.option('--id', 'key_id', help="The key's id; default: today's date.")
 @with_run
 def keygen(run: Run, file: Path, key_id: str | None) -> None:
-    """Make a key to encrypt objects with, in FILE, for put, get and sync with --key-file.
+    """Make a key to encrypt objects with.
 
-    Whoever loses it loses the objects. A file may have several keys, a line for each: the first
-    encrypts, all of them decrypt.
+    FILE is then for put, get and sync with --key-file. Whoever loses it loses the objects. A
+    file may have several keys, a line for each: the first encrypts, all of them decrypt.
     """
     key_id = key_id or date.today().isoformat()
     keyfile.write_new(file, key_id)
@@ -404,7 +405,7 @@ def keygen(run: Run, file: Path, key_id: str | None) -> None:
 @click.option('-f', '--force', is_flag=True, help='Do not ask.')
 @with_run
 def del_(run: Run, bucket: str, names: tuple[str, ...], force: bool) -> int | None:
-    """Delete BUCKET and all it holds, or with NAMES these objects."""
+    """Delete BUCKET and all it holds, or only NAMES."""
     if names:
         return _delete(run, bucket, names)
     confirm(f'Delete the bucket {bucket} and all it holds?', force)

@@ -44,7 +44,7 @@ _no_progress = click.option('--no-progress', is_flag=True, help='Draw no bar.')
 @_dry_run
 @with_run
 def sweep(run: Run, bucket: str, older_than: int, dry_run: bool) -> int | None:
-    """Look through BUCKET for what interrupted or faulty clients left, and tidy up.
+    """Tidy up what interrupted or faulty clients left in BUCKET.
 
     The exit code is 7 when there are objects that lack chunks, which nothing can repair.
     """
@@ -78,7 +78,10 @@ def _repaired(broken: Mapping[str, Any], dry_run: bool) -> str:
               help='Younger ones stay, for watches that are away for a moment.')  # fmt: skip
 @with_run
 def compact(run: Run, bucket: str, older_than: int) -> None:
-    """Forget deleted objects of BUCKET, and the earlier versions that were kept of them."""
+    """Forget the deleted objects of BUCKET.
+
+    Earlier versions that were kept of them are purged.
+    """
     with opened(run, bucket) as (session, store):
         report = session.call(store.purge_deletes, older_than=timedelta_of(older_than))
     text = f'forgot {count_of(report["purged"], "deleted object")}, {report["kept"]} left'
@@ -106,10 +109,10 @@ def sync(
     encryption: Encryption | None,
     no_progress: bool,
 ) -> int | None:
-    """Make BUCKET like DIRECTORY (to), or DIRECTORY like BUCKET (from).
+    """Make BUCKET like DIRECTORY, or the other way round.
 
-    Only what has other bytes is transferred. With --dry-run, a line says for each name what would
-    become of it.
+    'to' changes the bucket, 'from' changes the directory. Only what has other bytes is
+    transferred. With --dry-run, a line says for each name what would become of it.
     """
     with (
         opened(run, bucket, encryption) as (session, store),
@@ -157,7 +160,10 @@ def export(
     resume: bool,
     no_progress: bool,
 ) -> int | None:
-    """Write the objects of BUCKET to the archive FILE; '-' is standard output."""
+    """Write the objects of BUCKET to an archive.
+
+    FILE may be '-': standard output.
+    """
     piped = file == _PIPED
     if not piped and file.exists() and not force:
         raise click.UsageError(f'{file} is there already; --force replaces it')
@@ -198,10 +204,11 @@ def import_(
     dry_run: bool,
     no_progress: bool,
 ) -> int | None:
-    """Store the objects of the archive FILE in BUCKET, or one named as that they come from.
+    """Store the objects of an archive in BUCKET.
 
-    '-' is standard input. The archive is verified first. The exit code is 6 when there are objects
-    with other bytes, which stay as they are without --overwrite.
+    FILE may be '-': standard input. Without BUCKET it is one of the name that they come from.
+    The archive is verified first. The exit code is 6 when there are objects with other bytes,
+    which stay as they are without --overwrite.
     """
     if create and dry_run:
         raise click.UsageError('--create is no dry run')
