@@ -61,6 +61,8 @@ class Listener(Protocol):
         """The client is closed for good."""
 
 
+# Methods that are the wire's, but for the limit of slow_consumer().
+_PUBLISHING = {'publish': 'publish', 'hpublish': 'hpublish', 'pub': 'publish', 'hpub': 'hpublish'}
 # No server can be configured to take more.
 _MOST_PAYLOAD = 64 * MIB
 
@@ -140,6 +142,8 @@ class Nats(Settings):
         _clients.add(self)
         if debugging():
             ThreadGuard(self)
+        else:
+            self._shorten(True)
         if self._options.servers:
             self._link.open()
 
@@ -674,6 +678,19 @@ class Nats(Settings):
             self._options.set_callback('on_slow_consumer', cb)
         self._slow_limit = limit or None
         self._slow = False
+        if not debugging():
+            self._shorten(not limit)
+
+    def _shorten(self, on: bool) -> None:
+        """Let publishing be the wire's methods, as long as ours have nothing to add.
+
+        A call in Python for each message would be much of what a message costs.
+        """
+        for name, of_wire in _PUBLISHING.items():
+            if on and getattr(type(self), name) is getattr(Nats, name):
+                setattr(self, name, getattr(self._wire, of_wire))
+            else:
+                self.__dict__.pop(name, None)
 
     def _check_slow(self) -> None:
         assert self._slow_limit is not None

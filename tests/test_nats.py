@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
 from natsev import (
@@ -586,6 +588,45 @@ def test_slow_consumer_is_told_once_until_it_is_over(run, connect, server, proxy
     assert run.call(nats.flush) is None
     nats.publish(unique, b'')
     assert len(told) == 1
+
+
+def test_slow_consumer_can_be_switched_off(run, connect, unique):
+    nats = connect()
+    told = []
+    nats.slow_consumer(1, told.append)
+    nats.slow_consumer(0)
+    nats.pub(unique, b'more than a byte')
+    nats.hpub(unique, {'A': 'b'})
+    assert run.call(nats.flush) is None
+    assert told == []
+    nats.slow_consumer(1)
+    nats.pub(unique, b'more than a byte')
+    nats.hpub(unique, {'A': 'b'})
+    run.until(lambda: told)
+    assert len(told) == 1
+
+
+def test_publishing_looks_as_it_is_declared(connect):
+    nats = connect()
+    for name in ('publish', 'hpublish', 'pub', 'hpub'):
+        declared = list(inspect.signature(getattr(Nats, name)).parameters)
+        assert ['self', *inspect.signature(getattr(nats, name)).parameters] == declared
+
+
+def test_publish_can_be_overridden(run, server):
+    published = []
+
+    class Mine(Nats):
+        def publish(self, subject, payload=b'', reply_to=None):
+            published.append(subject)
+            super().publish(subject, payload, reply_to)
+
+    nats = Mine(port=server.port)
+    nats.publish('mine')
+    assert published == ['mine']
+    assert nats.waiting_count() == 1
+    nats.disconnect()
+    run.to_end()
 
 
 def test_disconnect_before_the_connection_stands_writes_the_queue(run, connect, unique):

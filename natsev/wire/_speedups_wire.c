@@ -562,14 +562,18 @@ static PyMemberDef wire_members[] = {
     {NULL},
 };
 
-#define FAST(function) (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS, NULL
+#define FAST_DOC(function, doc) (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS, doc
+#define FAST(function) FAST_DOC(function, NULL)
 #define KEYWORDS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS, NULL
 #define ONE(function) (PyCFunction)(function), METH_O, NULL
 #define NO(function) (PyCFunction)(function), METH_NOARGS, NULL
 
 static PyMethodDef wire_methods[] = {
-    {"publish", FAST(wire_publish)},
-    {"hpublish", FAST(wire_hpublish)},
+    {"publish", FAST_DOC(wire_publish, "publish($self, subject, payload=b'', reply_to=None)\n--\n\n"
+                                       "See Nats.publish.")},
+    {"hpublish",
+     FAST_DOC(wire_hpublish, "hpublish($self, subject, headers, payload=b'', reply_to=None)\n--\n\n"
+                             "See Nats.hpublish.")},
     {"subscribe", KEYWORDS(wire_subscribe)},
     {"unsubscribe", KEYWORDS(wire_unsubscribe)},
     {"callback", ONE(wire_callback)},
