@@ -22,7 +22,8 @@ _log = logging.getLogger('natsev')
 # (ADR-22), one that has stood goes on for about a minute.
 _DELAYS = (0.0, 0.25, 0.25, 0.5, 1.0, 2.0, 4.0) + (5.0,) * 10
 _TRIES_AT_FIRST = 3
-_LOOK_TIMEOUT = 1000
+# ms to wait for the answer of the first try, and twice as long each time.
+_FIRST_TIMEOUT = 1000
 
 AnyCallback = Callable[..., Any]
 
@@ -131,9 +132,8 @@ class Consumption:
                 if not isinstance(err, DisconnectedError):
                     then(reply, err)
 
-        # Nobody answers while a leader is elected: a mere look is soon repeated.
-        look = body is None and self._stood
-        timeout = min(_LOOK_TIMEOUT, self._api.timeout) if look else None
+        # Nobody answers while a leader is elected: what is asked is soon asked again.
+        timeout = min(_FIRST_TIMEOUT * 2**self._tries, self._api.timeout)
         step = self._api.ask(endpoint, body, replied, timeout)
         self._next(step)
 

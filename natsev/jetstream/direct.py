@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..calls import Call
+from ..codec import decode
 from ..errors import JetStreamError, NatsError, NoResponders, RequestTimeout
 from ..headers import Headers
 from ..subjects import check_stream, check_subscription
@@ -198,6 +199,21 @@ class Direct:
             body = _body(opts, _SINGLE, 'direct_get')
             call.child = self.direct_one(stream, body, call.end)
         return call
+
+    def value(self, message: StoredMessage) -> Any:
+        """Return the payload of a stored message decoded, with the codec; without one its bytes.
+
+        Args:
+            message: what ``stream_msg_get`` or ``direct_get`` gave; a ``Message`` has its own
+                ``value``.
+
+        Raises:
+            CodecError: the codec refuses it.
+        """
+        if self._api.codec is None:
+            return message['payload']
+        what = f'message {message["seq"]} on {message["subject"]!r}'
+        return decode(self._api.codec, message['payload'], what)
 
     def direct_batch(
         self,

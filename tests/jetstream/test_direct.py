@@ -8,6 +8,7 @@ import pytest
 
 from natsev import (
     Cancelled,
+    CodecError,
     DisconnectedError,
     JetStream,
     JetStreamError,
@@ -235,3 +236,18 @@ def test_no_times(text):
     'subject': 'a', 'seq': 1, 'time': '2026-01-02T03:04:05Z', 'data': '*'}}])  # fmt: skip
 def test_malformed_answers_of_a_leader(reply):
     assert isinstance(from_leader('S', reply), JetStreamError) or reply['message'].get('data')
+
+
+def test_values(run, connect, unique):
+    nats = connect()
+    js = JetStream(nats=nats, codec='msgpack')
+    run.call(js.stream_create, {'name': unique, 'subjects': [unique], 'allow_direct': True})
+    run.call(js.js_publish, unique, {'a': [1, None]})
+    raw = JetStream(nats=nats)
+    run.call(raw.js_publish, unique, b'\xc1')
+    messages, _ = run.call(js.direct_get, unique, {'batch': 2})
+    assert js.value(messages[0]) == {'a': [1, None]}
+    assert js.value(run.call(js.stream_msg_get, unique, {'seq': 1})[0]) == {'a': [1, None]}
+    assert raw.value(messages[1]) == b'\xc1'
+    with pytest.raises(CodecError, match=f'message 2 on {unique!r} is not msgpack'):
+        js.value(messages[1])

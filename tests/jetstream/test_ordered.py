@@ -13,6 +13,7 @@ from natsev import (
     NoResponders,
     StreamNotFoundError,
 )
+from tests.losses import Losses
 
 
 class Got:
@@ -338,3 +339,18 @@ def test_wrong_arguments_raise(js):
         js.ordered('S', print, opt_start_time=0)
     with pytest.raises(TypeError, match='requires 1 arguments'):
         js.ordered('S', print, on_caught_up=lambda what: None)
+
+
+def test_a_server_that_does_not_answer_is_soon_asked_again(run, start_server, connect):
+    server = start_server(config='mappings = {}')
+    js = JetStream(nats=connect(port=server.port), timeout=15_000)
+    losses = Losses(run, server, connect(port=server.port))
+    run.call(js.stream_create, {'name': 'S', 'subjects': ['s']})
+    run.call(js.js_publish, 's', b'x')
+    losses.begin('$JS.API.CONSUMER.CREATE.*.*')
+    messages = []
+    consumption = js.ordered('S', messages.append)
+    losses.await_some()
+    losses.end()
+    run.until(lambda: messages)
+    consumption.stop()

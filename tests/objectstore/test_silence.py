@@ -1,7 +1,6 @@
 """A server that drops messages without a word: what was dropped is sent again, and stored once.
 
-So does a cluster that has no leader for a moment. Here a server is told to map what comes to
-another subject, where somebody listens and says nothing.
+So does a cluster that has no leader for a moment.
 """
 
 from __future__ import annotations
@@ -12,54 +11,13 @@ import signal
 import pytest
 
 from natsev import RequestTimeout
+from tests.losses import Losses
 
 BUCKET = 'lossy'
 CHUNKS, METAS = f'$O.{BUCKET}.C.*', f'$O.{BUCKET}.M.*'
 DATA = os.urandom(6_000_000)
 # Short, for what is dropped is sent again after a part of it.
 TIMEOUT = 2000
-
-
-class Losses:
-    """Some of what is published is lost, between ``begin`` and ``end``."""
-
-    def __init__(self, run, server, client):
-        self._run = run
-        self._server = server
-        self._client = client
-        self._lost = self._probes_lost = self._probes_found = 0
-        client.subscribe('lost.*', self._count_lost)
-        client.subscribe('probe', self._count_found)
-
-    def begin(self, *subjects, percent=100):
-        lines = ['"probe": "lost.probe"']
-        for subject in subjects:
-            target = f'{{ destination: "lost.{{{{wildcard(1)}}}}", weight: "{percent}%" }}'
-            lines.append(f'"{subject}": [{target}]')
-        self._load(f'mappings = {{ {", ".join(lines)} }}', lambda: self._probes_lost)
-
-    def end(self):
-        self._load('mappings = {}', lambda: self._probes_found)
-
-    def await_some(self, number=1):
-        """Run until so many more have been lost."""
-        wanted = self._lost + number
-        self._run.until(lambda: self._lost >= wanted)
-
-    def _count_lost(self, subject, *_):
-        if subject == 'lost.probe':
-            self._probes_lost += 1
-        else:
-            self._lost += 1
-
-    def _count_found(self, *_):
-        self._probes_found += 1
-
-    def _load(self, config, probes):
-        self._server.config = config
-        self._server.send_signal(signal.SIGHUP)
-        before = probes()
-        self._run.until(lambda: self._client.publish('probe') or probes() > before)
 
 
 class Results(list):
