@@ -26,6 +26,7 @@ from ..errors import (
     NoResponders,
     ObjectStoreError,
     TooManyRequestsError,
+    WrongSequenceError,
 )
 from ..headers import Headers
 from ..jetstream.api import Reply, parse_reply
@@ -41,6 +42,8 @@ _WINDOWS = ((0.005, 4 * MIB), (0.02, 16 * MIB), (float('inf'), 32 * MIB))
 _PER_TURN = MIB
 # Seconds to wait before chunks that were refused are sent again.
 _PAUSE = 0.25
+# So often a chunk may be refused since its id is being stored: then that was lost on its way.
+_MOST_IN_PROCESS = 8
 # Of the duplicate window, how much may pass before the ids are not relied upon.
 SAFE_PART = 0.75
 
@@ -78,7 +81,17 @@ class Owner(Operation, Protocol):
 class _Chunk:
     """A chunk that is not known to be stored in its place."""
 
-    __slots__ = ('attempt', 'chunks', 'index', 'piece', 'request', 'sent_at', 'seq')
+    __slots__ = (
+        'attempt',
+        'chunks',
+        'fenced',
+        'in_process',
+        'index',
+        'piece',
+        'request',
+        'sent_at',
+        'seq',
+    )
 
     def __init__(self, chunks: Chunks, index: int, piece: Buffer, attempt: int) -> None:
         self.chunks = chunks
@@ -88,6 +101,10 @@ class _Chunk:
         self.request: Handle | None = None
         self.sent_at = 0.0
         self.seq = 0
+        # How often it was refused since its id is being stored; sent under another, and only if
+        # nothing was stored behind the chunk before it?
+        self.in_process = 0
+        self.fenced = False
 
     def replied(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
@@ -243,7 +260,10 @@ class Chunks:
 
     def _publish(self, chunk: _Chunk, replied: Callable[..., Any]) -> Handle:
         msg_id = self._msg_id(chunk).encode()
-        block = b'NATS/1.0\r\nNats-Msg-Id: %b\r\n%b\r\n' % (msg_id, self._extra)
+        extra = self._extra
+        if chunk.fenced:
+            extra += b'Nats-Expected-Last-Subject-Sequence: %d\r\n' % self._last_seq
+        block = b'NATS/1.0\r\nNats-Msg-Id: %b\r\n%b\r\n' % (msg_id, extra)
         return self._nats.request(self._subject, chunk.piece, replied, headers=block)
 
     # Replies.
@@ -259,6 +279,11 @@ class Chunks:
 
     def _answered(self, chunk: _Chunk, reply: Reply | NatsError) -> None:
         if isinstance(reply, NatsError):
+            if _in_process(reply):
+                chunk.in_process += 1
+            elif chunk.fenced and isinstance(reply, WrongSequenceError):
+                self._unfence(chunk)
+                reply = _OutOfOrder('a chunk arrived late')
             self.refusal = self.refusal or reply
         else:
             if not chunk.index:
@@ -379,6 +404,7 @@ class Chunks:
             deleted(None)
         for chunk in behind:
             chunk.attempt += 1
+            chunk.fenced = False
             body = {'seq': chunk.seq, 'no_erase': True}
             self._bucket.api(self._owner, 'STREAM.MSG.DELETE', body, deleted, gone)
 
@@ -387,7 +413,21 @@ class Chunks:
         self._owner.refused()
         self._narrow()
         self._requeue()
+        first = self._again[0]
+        if first.in_process >= _MOST_IN_PROCESS and not first.fenced:
+            self._fence(first)
         self.pump()
+
+    def _fence(self, chunk: _Chunk) -> None:
+        """Its id is being stored for ever: a server that led before keeps what it proposed then."""
+        chunk.fenced = True
+        chunk.attempt += 1
+        chunk.in_process = 0
+
+    def _unfence(self, chunk: _Chunk) -> None:
+        """It was stored after all: under the id that it had first it is found."""
+        chunk.fenced = False
+        chunk.attempt -= 1
 
     def _requeue(self) -> None:
         self._sent.extend(self._again)

@@ -1,12 +1,14 @@
 """A request to a stream, which may have no leader for a moment.
 
-While replicas elect one, the server says that nobody is there, or that JetStream is unavailable
-(ADR-22: ask again), or it says nothing at all and forgets the request.
+While replicas elect one, the server says that nobody is there (which may be for good: ADR-22 asks
+twice again), or that JetStream is unavailable for the moment, or it says nothing at all and forgets
+the request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..calls import Handle
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 _RETRIES = 2
 _RETRY_AFTER = 0.25
-_UNAVAILABLE = 10008
+# Errors that are of the moment: no leader; the same message id, being stored.
+_PASSING = 10008, 10158
 # Seconds of silence before what can be asked twice is; doubled each time.
 _PATIENCE = 0.5
 
@@ -62,6 +65,8 @@ class Question:
         self._outstanding: list[Handle] = []
         self._timer: Timer | None = None
         self._over = False
+        timeout = op.request_timeout
+        self._until = monotonic() + timeout / 1000 if timeout is not None else float('inf')
         self.asked = 0
 
     def ask(self) -> None:
@@ -115,11 +120,18 @@ class Question:
         reply = err or self._read(payload or b'', headers)
         if not self._wanted():
             self.cancel()
-        elif self._retries and _without_leader(reply):
-            self._retries -= 1
+        elif self._may_change(reply):
             self._again_after(_RETRY_AFTER)
         else:
             self._answered(reply)
+
+    def _may_change(self, reply: Any) -> bool:
+        """Is another answer to be expected, if it is asked again?"""
+        if isinstance(reply, NoResponders):
+            self._retries -= 1
+            return self._retries >= 0
+        passing = isinstance(reply, JetStreamError) and reply.err_code in _PASSING
+        return passing and monotonic() < self._until
 
     def _answered(self, reply: Any) -> None:
         self.cancel()
@@ -131,9 +143,3 @@ class DirectQuestion(Question):
 
     _read = staticmethod(from_direct)
     _retries = 0
-
-
-def _without_leader(reply: Any) -> bool:
-    return isinstance(reply, NoResponders) or (
-        isinstance(reply, JetStreamError) and reply.err_code == _UNAVAILABLE
-    )

@@ -5,12 +5,13 @@ So does a cluster that has no leader for a moment.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
 import pytest
 
-from natsev import RequestTimeout
+from natsev import JetStream, ObjectStore, RequestTimeout
 from tests.losses import Losses
 
 BUCKET = 'lossy'
@@ -123,6 +124,39 @@ def test_a_change_is_lost(run, store, losses):
     results.await_all(run)
     meta, _ = run.call(store.info, 'a')
     assert (meta['description'], meta['seq']) == ('new', results[0][0]['seq'])
+
+
+IN_PROCESS = {'code': 409, 'err_code': 10158, 'description': 'message id is in process'}
+
+
+@pytest.mark.parametrize('stored', [False, True])
+def test_an_id_that_is_said_to_be_stored_for_ever(
+    run, store, inside, losses, connect, server, stored
+):
+    """It was lost with the leader that had it; or, though nobody says so, it was stored."""
+    store = ObjectStore(js=store._bucket.js, bucket=store.bucket, timeout=10 * TIMEOUT)
+    client = connect(port=server.port)
+    refused, results = [], Results()
+
+    def refuse(_subject, payload, reply, headers):
+        if reply is not None:
+            client.publish(reply, json.dumps({'error': IN_PROCESS}))
+            refused.append((payload, headers))
+
+    client.subscribe('lost.*', refuse)
+    losses.begin(CHUNKS)
+    store.put('a', DATA[:300_000], results)
+    run.until(lambda: any('Nats-Expected-Last-Subject-Sequence' in h for _, h in refused))
+    losses.end()
+    if stored:
+        payload, headers = refused[0]
+        nuid = headers['Nats-Msg-Id'].split('.')[0]
+        js = JetStream(nats=client)
+        subject = CHUNKS.replace('*', nuid)
+        run.call(js.js_publish, subject, payload, msg_id=headers['Nats-Msg-Id'])
+    results.await_all(run)
+    assert run.call(store.get, 'a')[:2] == (DATA[:300_000], None)
+    inside.await_only(results[0][0])
 
 
 @pytest.mark.parametrize('size', [1000, len(DATA)])
