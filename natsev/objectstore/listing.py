@@ -33,6 +33,9 @@ _SLACK = 1000
 class Gatherer(Protocol):
     """What becomes of the names that are found."""
 
+    def wants(self, name: str) -> bool:
+        """May *name* be in the result?"""
+
     def add(self, meta: ObjectMeta) -> None:
         """*meta* is there."""
 
@@ -56,9 +59,12 @@ class Page:
         self._found: dict[str, ObjectMeta | None] = {}
         self._last: str | None = None  # names behind it were left out
 
+    def wants(self, name: str) -> bool:
+        return name > self._after and (self._last is None or name <= self._last)
+
     def add(self, meta: ObjectMeta) -> None:
         name = meta['name']
-        if name > self._after and (self._last is None or name <= self._last):
+        if self.wants(name):
             self._found[name] = meta if self._details else None
             if self._limit is not None and len(self._found) > self._limit + _SLACK:
                 self._cut(self._limit)
@@ -86,6 +92,9 @@ class Handed:
         self._hand = hand
         self._details = details
         self._count = 0
+
+    def wants(self, name: str) -> bool:
+        return True
 
     def add(self, meta: ObjectMeta) -> None:
         self._count += 1
@@ -149,11 +158,14 @@ class Listing(Transfer):
             self._look_whether_all()
 
     def _take(self, message: Message) -> None:
+        name = record.leading_name(message.payload)
+        if name is not None and not self._wants(name):
+            return
         try:
             meta = record.parse(stored(message), self._bucket.name)
         except InvalidMetaError:
             return
-        if not meta['name'].startswith(self._prefix):
+        if not self._wants(meta['name']):
             return
         if not self._bucket.subjects.is_own(message.subject, meta['name']):
             self._doubts[message.subject] = meta
@@ -161,6 +173,9 @@ class Listing(Transfer):
                 self._ask()
         else:
             self._add(meta)
+
+    def _wants(self, name: str) -> bool:
+        return name.startswith(self._prefix) and self._gatherer.wants(name)
 
     def _caught_up(self) -> None:
         """All is read that one server had. Of several, it may lag behind: the leader tells."""
@@ -243,10 +258,11 @@ class Listing(Transfer):
 
 def stored(message: Message) -> StoredMessage:
     """Return a consumer's message as the stream holds it."""
+    delivery = message.delivery
     return {
-        'stream': message.stream,
+        'stream': delivery.stream,
         'subject': message.subject,
-        'seq': message.seq,
+        'seq': delivery.seq,
         'time': message.timestamp,
         'headers': message.headers,
         'payload': message.payload,

@@ -24,6 +24,7 @@ _DIGEST = 'SHA-256='
 _MOST = 1 << 63
 # How many earlier versions of the object are kept, see ``versions``.
 VERSIONS = 'Natsev-Versions'
+_LEADING_NAME = re.compile(rb'\{"name": ?"([^"\\\x00-\x1f]+)"')
 _NUID = re.compile(rb'"nuid"\s*:\s*"([A-Za-z0-9_=-]{1,128})"')
 _ZERO_TIME = '0001-01-01T00:00:00Z'
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
@@ -165,6 +166,20 @@ def parse(message: StoredMessage, bucket: str) -> ObjectMeta:
     if not meta['name']:
         meta['name'] = name_of(subject)
     return meta
+
+
+def leading_name(payload: bytes) -> str | None:
+    """Return the name with which the body of a meta begins, as all clients write it, or None.
+
+    Much quicker than ``parse``, for who passes over most metas.
+    """
+    found = _LEADING_NAME.match(payload)
+    if found is None:
+        return None
+    try:
+        return found[1].decode()
+    except ValueError:
+        return None
 
 
 def versions_kept(message: StoredMessage) -> int:

@@ -174,3 +174,25 @@ def test_more_names_than_one_request_brings(run, store, inside):
     run.until(lambda: None in seen)
     watch.stop()
     assert seen == [*names, None]
+
+
+ODD = ['a"b', 'a\\b', 'a\\u0062', 'a\n', 'a\u2028b', 'ab', 'aé', '{"name":"zz"}', 'zz', '\U0001f600']
+
+
+@pytest.mark.parametrize('spell', [{}, {'ensure_ascii': False}, {'separators': (',', ':')}])
+@pytest.mark.usefixtures('slack')
+def test_names_are_what_the_json_says_however_it_is_written(run, store, inside, spell):
+    for name in ODD:
+        # Names before the object's own, as only who reads loosely would take for it.
+        for body in ({'name': name, 'bucket': store.bucket}, {'x': {'name': 'q'}, 'name': name}):
+            payload = json.dumps({**body, 'nuid': 'n', 'size': 0, 'chunks': 0}, **spell).encode()
+            inside.publish(inside.meta_subject(name), payload, {'Nats-Rollup': 'sub'})
+        if ODD.index(name) % 2:
+            inside.publish(inside.meta_subject(name), payload.replace(b'{', b'{ ', 1))
+    whole = run.call(store.list)[0]
+    assert whole == sorted(ODD)
+    found: list[str] = []
+    while page := run.call(store.list, limit=2, after=found[-1] if found else None)[0]:
+        found += page
+    assert found == whole
+    assert run.call(store.list, prefix='a')[0] == [name for name in whole if name[0] == 'a']
