@@ -20,9 +20,10 @@ from .ahead import ReadAhead
 from .bucket import Bucket
 from .buckets import Buckets
 from .catalog import Catalog
-from .codecs import RESERVED, Chain, Encoding, Zlib, Zstd, chain_of
+from .codecs import RESERVED, Chain, Encoding, chain_of
 from .coded import EncodedSource
 from .commit import Commit, Item
+from .compression import Zlib, Zstd
 from .config import BucketOptions
 from .delete import Delete
 from .editing import Editing

@@ -5,188 +5,25 @@ can fetch and verify these. How to get back to what was put stands in its metada
 
 - ``natsev.codec``: the codecs in the order of encoding, such as ``zstd,aes-256-gcm``;
 - ``natsev.size`` and ``natsev.digest``: of what was put;
-- ``natsev.key``: which key it was encrypted with.
+- ``natsev.key``: which key it was encrypted with;
+- ``natsev.seek``: how to read a part of it, see ``seeking``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
-from ..errors import CodecError, MissingExtraError
+from ..errors import CodecError
 from . import record
+from .coding import Codec
+from .compression import Zlib, Zstd
 from .record import ObjectMeta
 
 CODEC, SIZE, DIGEST, KEY = 'natsev.codec', 'natsev.size', 'natsev.digest', 'natsev.key'
-RESERVED = (CODEC, SIZE, DIGEST, KEY)
-# A decoder gives its output in pieces of about this size, so that what unpacks without end is
-# stopped early.
-_MOST_OUTPUT = 1024 * 1024
-# Of zstandard, which cannot bound its output: 256 bytes in are at most some megabytes out.
-_FEED = 256
-
-
-class Coder(Protocol):
-    """Turns a stream of bytes into another; the pieces may be cut anywhere."""
-
-    def update(self, data: bytes | memoryview) -> Iterator[bytes]:
-        """Give what comes of *data*."""
-
-    def finish(self) -> bytes:
-        """Return the rest.
-
-        Raises:
-            CodecError: the stream is not complete.
-        """
-
-
-class Codec(Protocol):
-    """A way to encode objects.
-
-    Attributes:
-        name: what it is called in metadata.
-    """
-
-    name: str
-
-    def encoder(self) -> Coder:
-        """Return an encoder for one object."""
-
-    def decoder(self) -> Coder:
-        """Return a decoder for one object."""
-
-    def metadata(self) -> dict[str, str]:
-        """Return what else the metadata of an object tells."""
-
-
-class Zlib:
-    """Compression with the standard library.
-
-    Args:
-        level: from 0, none, to 9, best; -1: what zlib thinks.
-    """
-
-    name = 'zlib'
-
-    def __init__(self, level: int = -1) -> None:
-        self._level = level
-
-    def encoder(self) -> Coder:
-        """Return an encoder for one object."""
-        return _Deflate(self._level)
-
-    def decoder(self) -> Coder:
-        """Return a decoder for one object."""
-        return _Inflate()
-
-    def metadata(self) -> dict[str, str]:
-        """Return nothing."""
-        return {}
-
-
-class _Deflate:
-    def __init__(self, level: int) -> None:
-        self._object = zlib.compressobj(level)
-
-    def update(self, data: bytes | memoryview) -> Iterator[bytes]:
-        yield self._object.compress(data)
-
-    def finish(self) -> bytes:
-        return self._object.flush()
-
-
-class _Inflate:
-    def __init__(self) -> None:
-        self._object = zlib.decompressobj()
-
-    def update(self, data: bytes | memoryview) -> Iterator[bytes]:
-        rest: bytes | memoryview = data
-        while rest:
-            if self._object.eof:
-                raise CodecError('there is something behind the end of the compressed bytes')
-            try:
-                piece = self._object.decompress(rest, _MOST_OUTPUT)
-            except zlib.error as exc:
-                raise CodecError(f'the bytes cannot be decompressed: {exc}') from exc
-            rest = self._object.unconsumed_tail or self._object.unused_data
-            yield piece
-
-    def finish(self) -> bytes:
-        if not self._object.eof:
-            raise CodecError('the compressed bytes are not complete')
-        return b''
-
-
-class Zstd:
-    """Compression with zstandard: better and faster; needs the extra ``zstd``.
-
-    Args:
-        level: from 1, fastest, to 22.
-
-    Raises:
-        MissingExtraError: the package zstandard is not installed.
-    """
-
-    name = 'zstd'
-
-    def __init__(self, level: int = 3) -> None:
-        try:
-            import zstandard
-        except ImportError:
-            raise MissingExtraError('zstd', 'compression with zstandard') from None
-        self._zstd: Any = zstandard
-        self._level = level
-
-    def encoder(self) -> Coder:
-        """Return an encoder for one object."""
-        return _ZstdEncoder(self._zstd.ZstdCompressor(level=self._level).compressobj())
-
-    def decoder(self) -> Coder:
-        """Return a decoder for one object."""
-        return _ZstdDecoder(self._zstd.ZstdDecompressor().decompressobj(), self._zstd.ZstdError)
-
-    def metadata(self) -> dict[str, str]:
-        """Return nothing."""
-        return {}
-
-
-class _ZstdEncoder:
-    def __init__(self, encoder: Any) -> None:
-        self._encoder = encoder
-
-    def update(self, data: bytes | memoryview) -> Iterator[bytes]:
-        yield self._encoder.compress(data)
-
-    def finish(self) -> bytes:
-        rest: bytes = self._encoder.flush()
-        return rest
-
-
-class _ZstdDecoder:
-    def __init__(self, decoder: Any, error: type[Exception]) -> None:
-        self._decoder = decoder
-        self._error = error
-
-    def update(self, data: bytes | memoryview) -> Iterator[bytes]:
-        view = memoryview(data)
-        for at in range(0, len(view), _FEED):
-            if self._decoder.eof:
-                raise CodecError('there is something behind the end of the compressed bytes')
-            try:
-                piece: bytes = self._decoder.decompress(view[at : at + _FEED])
-            except self._error as exc:
-                raise CodecError(f'the bytes cannot be decompressed: {exc}') from exc
-            if self._decoder.unused_data:
-                raise CodecError('there is something behind the end of the compressed bytes')
-            if piece:
-                yield piece
-
-    def finish(self) -> bytes:
-        if not self._decoder.eof:
-            raise CodecError('the compressed bytes are not complete')
-        return b''
+SEEK = 'natsev.seek'
+RESERVED = (CODEC, SIZE, DIGEST, KEY, SEEK)
 
 
 class Chain:
@@ -294,6 +131,12 @@ class Encoding:
         }
         for codec in self._chain.codecs:
             found |= codec.metadata()
+        seeks: list[str] = []
+        for coder in self._coders:
+            seek = getattr(coder, 'seek', None)
+            seeks.append('' if seek is None else seek(' '.join(seeks)))
+        if all(seeks):
+            found[SEEK] = ' '.join(seeks)
         return found
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .codecs import Decoding, Encoding
+from .codecs import Chain, Decoding, Encoding
 from .record import ObjectMeta
-from .sink import Part, Sink
+from .seeking import PartDecoding, part_decoding
+from .sink import WHOLE, Part, Sink
 from .source import Buffer, Gathered, Source
 
 
@@ -76,22 +77,38 @@ def codec_of(source: Source) -> str | None:
     return source.codec if isinstance(source, EncodedSource) else None
 
 
+def decoded(chain: Chain, meta: ObjectMeta, sink: Sink, part: Part) -> tuple[DecodedSink, Part]:
+    """Return a sink for stored bytes in front of *sink*, and which part of them it needs.
+
+    Args:
+        chain: the codecs of the store.
+        meta: of the object, which is encoded.
+        sink: where what was put goes.
+        part: the part of it that is wanted.
+
+    Raises:
+        CodecError: it cannot be decoded here.
+    """
+    found = part_decoding(chain, meta, part) if part != WHOLE else None
+    if found is not None:
+        return DecodedSink(sink, WHOLE, found), found.stored
+    # Where in the stored bytes a part begins is not known: all of them are read.
+    return DecodedSink(sink, part, Decoding(chain, meta['metadata'])), WHOLE
+
+
 class DecodedSink:
     """Decodes what it is given, for another sink.
 
     Args:
         sink: where what was put goes.
         part: the part of it that is wanted.
-        begin: makes the decoding.
+        decoding: gives what was put, or that part of it.
     """
 
-    def __init__(self, sink: Sink, part: Part, begin: Callable[[], Decoding]) -> None:
+    def __init__(self, sink: Sink, part: Part, decoding: Decoding | PartDecoding) -> None:
         self._sink = sink
-        self._part = part
-        self._skip = 0
-        self._left: int | None = None
-        self._make = begin
-        self._decoding: Decoding | None = None
+        self._skip, self._left = part
+        self._decoding = decoding
 
     @property
     def restartable(self) -> bool:
@@ -102,18 +119,14 @@ class DecodedSink:
         return self._sink.full
 
     def begin(self) -> None:
-        self._decoding = self._make()
-        self._skip, self._left = self._part
         self._sink.begin()
 
     def write(self, chunk: bytes) -> None:
-        assert self._decoding is not None
         for piece in self._decoding.update(chunk):
             self._pass_on(piece)
 
     def complete(self) -> None:
         """All has been given: what is left comes out, and is verified."""
-        assert self._decoding is not None
         for piece in self._decoding.finish():
             self._pass_on(piece)
 

@@ -7,25 +7,34 @@ number, and whether it is the last. So segments cannot be left out, put in anoth
 another object, or cut off at the end. The header is authenticated with each segment. This is the
 STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár.
 
+A part can be read by itself: where a segment lies follows from its number. The seek (see
+``seeking``) is the header and a tag, of the header and of the seeks of the codecs before, under the
+nonce of no segment: they cannot be exchanged either.
+
 What it does not hide: the size of objects, their names and metadata. And it does not tell which
 object belongs under which name.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import CodecError, MissingExtraError
-from .codecs import KEY, Coder
+from .codecs import KEY
+from .coding import Coder, Entry
 
 _MAGIC = b'NSE1'
 _SALT = 32
 _SEGMENT = 64 * 1024
 _TAG = 16
+_FIXED = len(_MAGIC) + 1 + _SALT + 1  # bytes of a header before the key's id
 _NAMES = {1: 'aes-256-gcm', 2: 'chacha20-poly1305'}
 _MOST_KEY_ID = 255
+# A nonce that ends in 0 or 1 is that of a segment.
+_NOTE = b'\xff' * 11 + b'\x02'
 
 
 class Encryption:
@@ -79,6 +88,25 @@ class Encryption:
         """Return the key's id."""
         return {KEY: self._key_id}
 
+    def decoded_size(self, seek: str, size: int) -> int:
+        """See ``seeking.Seekable``."""
+        sealed = size - len(_noted(seek).header)
+        decoded = sealed - _TAG * -(-sealed // (_SEGMENT + _TAG))
+        if decoded <= 0:
+            raise CodecError('the encrypted bytes are not complete')
+        return decoded
+
+    def enter(self, seek: str, before: str, size: int, begin: int, end: int) -> Entry:
+        """See ``seeking.Seekable``."""
+        header, tag = _noted(seek)
+        cipher = _cipher_of(header, self._keys, self._crypto)
+        cipher.check_note(before.encode(), tag)
+        first, behind = begin // _SEGMENT, -(-end // _SEGMENT)
+        start = len(header) + first * (_SEGMENT + _TAG)
+        stop = min(len(header) + behind * (_SEGMENT + _TAG), size)
+        cipher.go_to(first)
+        return Entry(_Segments(cipher, stop == size), start, stop, first * _SEGMENT)
+
 
 def _checked_id(value: Any) -> str:
     if not isinstance(value, str):
@@ -127,6 +155,27 @@ class _Cipher:
         self._invalid = invalid
         self._count = 0
 
+    @property
+    def count(self) -> int:
+        """How many segments there were."""
+        return self._count
+
+    def go_to(self, number: int) -> None:
+        """Go on with the segment *number*, counted from 0."""
+        self._count = number
+
+    def note(self, text: bytes) -> bytes:
+        """Return a tag that authenticates *text* as one of this object."""
+        tag: bytes = self._aead.encrypt(_NOTE, b'', self._header + text)
+        return tag
+
+    def check_note(self, text: bytes, tag: bytes) -> None:
+        """Raise ``CodecError`` where *tag* is not that of *text*."""
+        try:
+            self._aead.decrypt(_NOTE, tag, self._header + text)
+        except self._invalid:
+            raise CodecError('the metadata were altered, or the key is another') from None
+
     def _nonce(self, last: bool) -> bytes:
         nonce = self._count.to_bytes(11, 'big') + bytes([last])
         self._count += 1
@@ -146,14 +195,29 @@ class _Cipher:
         return opened
 
 
+class _Noted(NamedTuple):
+    """A seek, see above."""
+
+    header: bytes
+    tag: bytes
+
+
+def _noted(seek: str) -> _Noted:
+    try:
+        header, tag = (base64.b64decode(part, validate=True) for part in seek.split('.'))
+    except ValueError:
+        raise CodecError('the metadata does not tell how the bytes are encrypted') from None
+    return _Noted(header, tag)
+
+
 class _Encoder:
     def __init__(self, header: bytes, cipher: _Cipher) -> None:
-        self._header = header
+        self._header = self._unsent = header
         self._cipher = cipher
         self._buffer = bytearray()
 
     def update(self, data: bytes | memoryview) -> Iterator[bytes]:
-        header, self._header = self._header, b''
+        header, self._unsent = self._unsent, b''
         if header:
             yield header
         self._buffer += data
@@ -163,46 +227,74 @@ class _Encoder:
             del self._buffer[:_SEGMENT]
 
     def finish(self) -> bytes:
-        return self._header + self._cipher.encrypt(bytes(self._buffer), last=True)
+        return self._unsent + self._cipher.encrypt(bytes(self._buffer), last=True)
+
+    def seek(self, before: str) -> str:
+        """Return how its bytes can be entered; '' where there is only one segment."""
+        if self._cipher.count < 2:
+            return ''
+        parts = self._header, self._cipher.note(before.encode())
+        return '.'.join(base64.b64encode(part).decode() for part in parts)
 
 
-class _Decoder:
-    def __init__(self, keys: Mapping[str, bytes], crypto: _Crypto) -> None:
-        self._keys = keys
-        self._crypto = crypto
-        self._cipher: _Cipher | None = None
+class _Segments:
+    """Decrypts segments.
+
+    Args:
+        cipher: of the object.
+        to_the_end: the last segment here is the last of the object.
+    """
+
+    def __init__(self, cipher: _Cipher, to_the_end: bool = True) -> None:
+        self._cipher = cipher
+        self._to_the_end = to_the_end
         self._buffer = bytearray()
 
     def update(self, data: bytes | memoryview) -> Iterator[bytes]:
         self._buffer += data
-        if self._cipher is None and not self._begin():
-            return
-        assert self._cipher is not None
         while len(self._buffer) > _SEGMENT + _TAG:
             yield self._cipher.decrypt(bytes(self._buffer[: _SEGMENT + _TAG]), last=False)
             del self._buffer[: _SEGMENT + _TAG]
 
-    def _begin(self) -> bool:
-        """Read the header, if it is there."""
-        fixed = len(_MAGIC) + 1 + _SALT + 1
-        buffer = self._buffer
-        if len(buffer) < fixed or len(buffer) < fixed + buffer[fixed - 1]:
-            return False
-        size = fixed + buffer[fixed - 1]
-        header = bytes(buffer[:size])
-        number = header[len(_MAGIC)]
-        if not header.startswith(_MAGIC) or number not in _NAMES:
-            raise CodecError('the bytes are not encrypted as the metadata says')
-        key_id = header[fixed:].decode(errors='replace')
-        key = self._keys.get(key_id)
-        if key is None:
-            raise CodecError(f'the object is encrypted with the key {key_id!r}, which is not given')
-        salt = header[len(_MAGIC) + 1 : fixed - 1]
-        self._cipher = self._crypto.cipher(number, key, header, salt)
-        del buffer[:size]
-        return True
+    def finish(self) -> bytes:
+        if len(self._buffer) < _TAG:
+            raise CodecError('the encrypted bytes are not complete')
+        return self._cipher.decrypt(bytes(self._buffer), last=self._to_the_end)
+
+
+class _Decoder:
+    """Decrypts an object from its header on."""
+
+    def __init__(self, keys: Mapping[str, bytes], crypto: _Crypto) -> None:
+        self._keys = keys
+        self._crypto = crypto
+        self._buffer = bytearray()
+        self._segments: _Segments | None = None
+
+    def update(self, data: bytes | memoryview) -> Iterator[bytes]:
+        if self._segments is None:
+            self._buffer += data
+            size = _FIXED + (self._buffer[_FIXED - 1] if len(self._buffer) >= _FIXED else 0)
+            if len(self._buffer) < size:
+                return
+            cipher = _cipher_of(bytes(self._buffer[:size]), self._keys, self._crypto)
+            self._segments = _Segments(cipher)
+            data = bytes(self._buffer[size:])
+        yield from self._segments.update(data)
 
     def finish(self) -> bytes:
-        if self._cipher is None or len(self._buffer) < _TAG:
+        if self._segments is None:
             raise CodecError('the encrypted bytes are not complete')
-        return self._cipher.decrypt(bytes(self._buffer), last=True)
+        return self._segments.finish()
+
+
+def _cipher_of(header: bytes, keys: Mapping[str, bytes], crypto: _Crypto) -> _Cipher:
+    """Return the cipher of the object that begins with *header*."""
+    number = header[len(_MAGIC)] if len(header) >= _FIXED else 0
+    if not header.startswith(_MAGIC) or number not in _NAMES:
+        raise CodecError('the bytes are not encrypted as the metadata says')
+    key_id = header[_FIXED:].decode(errors='replace')
+    key = keys.get(key_id)
+    if key is None:
+        raise CodecError(f'the object is encrypted with the key {key_id!r}, which is not given')
+    return crypto.cipher(number, key, header, header[len(_MAGIC) + 1 : _FIXED - 1])

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..calls import Call
 from ..errors import (
+    CodecError,
     DigestMismatch,
     MissingChunks,
     NatsError,
@@ -26,8 +27,8 @@ from . import record
 from .blocking import in_thread
 from .bucket import Bucket
 from .budget import budget_of
-from .codecs import Decoding, is_encoded
-from .coded import DecodedSink
+from .codecs import is_encoded
+from .coded import DecodedSink, decoded
 from .fetch import Batches, Fetch, Ordered, estimate
 from .index import Index, index_of
 from .lookup import Resolved, resolve
@@ -148,13 +149,13 @@ class Get(Transfer):
         self._held_bytes = 0
         size = meta['size']
         part = self._part
+        self._sink = self._user_sink
         if self._decode and is_encoded(meta['metadata']):
-            # Where in the stored bytes a part begins is not known: all of them are read.
-            chain, metadata = self._bucket.codec, meta['metadata']
-            self._sink = DecodedSink(self._user_sink, part, lambda: Decoding(chain, metadata))
-            part = WHOLE
-        else:
-            self._sink = self._user_sink
+            try:
+                self._sink, part = decoded(self._bucket.codec, meta, self._user_sink, part)
+            except CodecError as err:
+                self.fail(err)
+                return
         self._skip = min(part.offset, size)
         self._wanted = size - self._skip
         if part.length is not None:

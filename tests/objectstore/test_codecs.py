@@ -9,10 +9,15 @@ import zlib
 from typing import Any
 
 import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from natsev import CodecError, DigestMismatch, ObjectStore
-from natsev.objectstore import Encryption, Zlib, Zstd, record
+from natsev.objectstore import Encryption, Zlib, Zstd, compression, record
 from natsev.objectstore.codecs import Chain, Decoding, Encoding, chain_of
+from natsev.objectstore.seeking import part_decoding
+from natsev.objectstore.sink import Part
 
 KEY, OTHER = b'k' * 32, b'o' * 32
 DATA = b'some text that repeats ' * 20_000
@@ -108,6 +113,126 @@ def test_segments_have_their_order(name):
         decode(codec, stored[:header] + parts[0] + other[header + segment :], metadata)
 
 
+# Parts.
+
+
+def decode_part(codec: Any, data: bytes, metadata: dict[str, str], offset: int, length: int) -> Any:
+    """Decode a part of *data*: return it, and how many of the stored bytes that took."""
+    meta = record.new('a', 'b', 'n', metadata=metadata)
+    meta['size'] = len(data)
+    decoding = part_decoding(chain_of(codec), meta, Part(offset, length))
+    if decoding is None:
+        return decode(codec, data, metadata)[offset : offset + length], len(data)
+    start, size = decoding.stored
+    pieces = [
+        piece
+        for at in range(start, start + size, 7001)
+        for piece in decoding.update(data[at : min(at + 7001, start + size)])
+    ]
+    return b''.join([*pieces, *decoding.finish()]), size
+
+
+MIXED = b''.join(hashlib.sha256(b'%d' % n).digest() + b'text ' * (n % 50) for n in range(14_000))
+MIXED_ENCODED = {name: encode(codec, MIXED, 100_000) for name, codec in CODECS.items()}
+
+
+@pytest.mark.parametrize('name', CODECS)
+@given(st.integers(0, len(MIXED) + 10), st.integers(0, 600_000))
+@settings(deadline=None, max_examples=40)
+def test_any_part_of_anything_encoded(name, offset, length):
+    stored, metadata = MIXED_ENCODED[name]
+    part, needed = decode_part(CODECS[name], stored, metadata, offset, length)
+    assert part == MIXED[offset : offset + length]
+    assert needed <= len(stored) * (length + 2 * 262_144) // len(MIXED) * 1.2 + 65_552
+
+
+@pytest.mark.parametrize('codec', ['zlib', 'zstd', CODECS['both']])
+def test_places_to_enter_become_fewer_not_more(codec, monkeypatch):
+    monkeypatch.setattr(compression, '_FRAME', 1000)
+    monkeypatch.setattr(compression, '_MOST_PLACES', 10)
+    stored, metadata = encode(codec, MIXED, 3333)
+    assert len(metadata['natsev.seek']) < 250
+    for offset in range(0, len(MIXED), 99_999):
+        part, needed = decode_part(codec, stored, metadata, offset, 1000)
+        assert part == MIXED[offset : offset + 1000]
+        assert needed < len(stored) // 2
+
+
+def test_other_programs_unpack_what_is_compressed():
+    assert zlib.decompress(MIXED_ENCODED['zlib'][0]) == MIXED
+    unpacked = zstandard.ZstdDecompressor().stream_reader(
+        MIXED_ENCODED['zstd'][0], read_across_frames=True
+    )
+    assert unpacked.read() == MIXED
+
+
+def test_what_an_older_natsev_compressed_is_read_as_a_whole():
+    for codec, stored in (
+        ('zlib', zlib.compress(MIXED)),
+        ('zstd', zstandard.ZstdCompressor().compress(MIXED)),
+    ):
+        metadata = {'natsev.codec': codec, 'natsev.size': str(len(MIXED))}
+        assert decode_part(codec, stored, metadata, 500_000, 10) == (
+            MIXED[500_000:500_010],
+            len(stored),
+        )
+
+
+def test_small_objects_have_no_seek():
+    assert 'natsev.seek' not in encode(CODECS['both'], MIXED[:262_144])[1]
+    assert 'natsev.seek' not in encode(CODECS['aes'], MIXED[:65_536])[1]
+
+
+@pytest.mark.parametrize('name', ['aes', 'chacha', 'both'])
+def test_a_part_that_is_encrypted_is_authentic(name):
+    """Whatever is exchanged or altered, nobody is given other bytes than those that were put."""
+    stored, metadata = MIXED_ENCODED[name]
+    other, other_metadata = encode(CODECS[name], MIXED[::-1], 100_000)
+    compressed, sealed = ['', *metadata['natsev.seek'].split()][-2:]
+    segment = 65_536 + 16
+    swapped = stored[:segment] + stored[2 * segment : 3 * segment] + stored[segment : 2 * segment]
+    altered = [
+        (stored[::-1], metadata),
+        (other, metadata),
+        (stored, other_metadata),
+        (swapped + stored[3 * segment :], metadata),
+        (stored[: 3 * segment], metadata),
+        (stored + b'x', metadata),
+        (stored, {**metadata, 'natsev.size': str(len(MIXED) - 1)}),
+        (stored, {**metadata, 'natsev.seek': metadata['natsev.seek'].replace('A', 'B')}),
+    ]
+    if compressed:
+        size, every, places = compressed.split(':')
+        first, second, *rest = places.split(',')
+        seeks = (
+            [size, every, ','.join([first + '1', second, *rest])],
+            [size, every, ','.join([second, *rest])],
+            [size, str(int(every) * 2), places],
+        )
+        altered += [
+            (stored, {**metadata, 'natsev.seek': f'{":".join(seek)} {sealed}'}) for seek in seeks
+        ]
+    for data, seek in altered:
+        for offset in range(0, len(MIXED), 180_000):
+            try:
+                part, _ = decode_part(CODECS[name], data, seek, offset, 200_000)
+            except CodecError:
+                continue
+            assert part == MIXED[offset : offset + 200_000]
+
+
+@pytest.mark.parametrize(
+    'seek', ['', 'x', '::', '1:1:', '5:0:1', '9:1:ffffffffff', '9:-1:5', '9:1:5,0', '1:1:1 1:1:1']
+)
+def test_seeks_that_make_no_sense(seek):
+    stored, metadata = MIXED_ENCODED['zlib']
+    try:
+        part, _ = decode_part('zlib', stored, {**metadata, 'natsev.seek': seek}, 300_000, 10)
+    except CodecError:
+        return
+    assert part == MIXED[300_000:300_010]
+
+
 def test_the_same_bytes_are_never_encrypted_alike():
     assert encode(CODECS['aes'], DATA)[0] != encode(CODECS['aes'], DATA)[0]
 
@@ -171,6 +296,43 @@ def test_parts(run, coded, codec, part):
     data, err, _ = run.call(coded(codec).get, 'a', offset=offset, length=length)
     assert err is None
     assert data == DATA[offset:][: length if length is not None else len(DATA)]
+
+
+@pytest.mark.parametrize('codec', ['zlib', 'zstd', CODECS['aes'], CODECS['both']])
+def test_a_little_of_a_large_encoded_object_costs_little(run, coded, codec, tmp_path):
+    store = coded(codec)
+    data = MIXED * 20
+    put(run, store, 'a', data)
+    stats = store._bucket.nats.stats
+    reader, _ = run.call(store.open, 'a')
+    before = stats()
+    assert run.call(reader.read_at, 17_000_000, 100_000) == (data[17_000_000:17_100_000], None)
+    assert stats()['bytes_in'] - before['bytes_in'] < 1_500_000
+    assert stats()['msgs_out'] - before['msgs_out'] <= 5
+    assert run.call(reader.read_at, len(data), 10) == (b'', None)
+    path = tmp_path / 'part'
+    assert run.call(store.get, 'a', into=path, offset=999, length=2_000_000)[:2] == (
+        2_000_000,
+        None,
+    )
+    assert path.read_bytes() == data[999:2_000_999]
+    assert run.call(store.get, 'a')[0] == data
+
+
+def test_chunks_of_an_encrypted_object_that_are_exchanged(run, store, coded, inside):
+    codec = CODECS['aes']
+    stored, metadata = encode(codec, MIXED)
+    chunks = [stored[at : at + 131_072] for at in range(0, len(stored), 131_072)]
+    chunks[1], chunks[2] = chunks[2], chunks[1]
+    inside.write_chunks('na', *chunks)
+    options = {'max_chunk_size': 131_072}
+    inside.write_meta('a', size=len(stored), chunks=len(chunks), options=options, metadata=metadata)
+    got = coded(codec).get
+    assert run.call(got, 'a', offset=0, length=65_000)[0] == MIXED[:65_000]
+    for offset in (131_000, 200_000, 300_000):
+        data, err, _ = run.call(got, 'a', offset=offset, length=100_000)
+        assert data is None
+        assert isinstance(err, CodecError)
 
 
 def test_compressed_objects_need_no_codec_to_be_read(run, store):

@@ -176,7 +176,18 @@ def test_more_names_than_one_request_brings(run, store, inside):
     assert seen == [*names, None]
 
 
-ODD = ['a"b', 'a\\b', 'a\\u0062', 'a\n', 'a\u2028b', 'ab', 'aé', '{"name":"zz"}', 'zz', '\U0001f600']
+ODD = [
+    'a"b',
+    'a\\b',
+    'a\\u0062',
+    'a\n',
+    'a\u2028b',
+    'ab',
+    'aé',
+    '{"name":"zz"}',
+    'zz',
+    '\U0001f600',
+]
 
 
 @pytest.mark.parametrize('spell', [{}, {'ensure_ascii': False}, {'separators': (',', ':')}])
