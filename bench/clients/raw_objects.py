@@ -130,10 +130,13 @@ def meta_subject(bucket: str, name: str) -> str:
 
 def names(raw: RawSocket, bucket: str) -> list[str]:
     """List a bucket, by a consumer of the last message of every subject."""
+    # Not below the inbox: for a push the server wants interest in the very subject.
+    place = raw.inbox + b'-list'
+    raw.subscribe(place, 2)
     config = {
         'name': next(_ids),
         'deliver_policy': 'last_per_subject',
-        'deliver_subject': raw.inbox.decode() + '.list',
+        'deliver_subject': place.decode(),
         'filter_subject': f'$O.{bucket}.M.>',
         'ack_policy': 'none',
         'mem_storage': True,
@@ -151,6 +154,7 @@ def names(raw: RawSocket, bucket: str) -> list[str]:
             found.append(json.loads(body)['name'])
         if len(found) == pending:
             break
+    raw.send(b'UNSUB 2\r\n')
     raw.api(f'CONSUMER.DELETE.OBJ_{bucket}.{config["name"]}')
     return found
 

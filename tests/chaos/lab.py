@@ -56,7 +56,6 @@ class Lab:
         random: the seed's: decides all that is left to chance.
         timeout: of the store, in ms.
         allowed: the errors that a call may end with, by kind.
-        may_lag: a get may see an older version than was acknowledged (replicas).
         leaves_orphans: a sweep has to tidy up: no store could do it by itself.
     """
 
@@ -67,7 +66,7 @@ class Lab:
         self.history = History()
         self.allowed: dict[str, tuple[type[NatsError], ...]] = {}
         self.timeout = 20_000
-        self.may_lag = self.leaves_orphans = False
+        self.leaves_orphans = False
         self.server: Server
         self.proxy: Proxy
         self.cluster: Cluster
@@ -99,7 +98,6 @@ class Lab:
     def on_cluster(self) -> None:
         """Take place on three replicas."""
         self.cluster = self._means.cluster()
-        self.may_lag = True
         self._open(self.cluster.urls, self.cluster.urls, {'replicas': 3})
 
     def _open(self, urls: list[str], safe_urls: list[str], options: Any) -> None:
@@ -156,7 +154,7 @@ class Lab:
     def get(self, name: str, store: ObjectStore | None = None) -> Any:
         """Get an object, or a part of it."""
         offset = self.random.choice((0, 0, 200_000))
-        floor = 0 if self.may_lag else self.history.floor(name)
+        floor = self.history.floor(name)
 
         def got(made: Made, data: bytes | None, err: NatsError | None, meta: Any) -> None:
             if err is None and data is None:
