@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -74,7 +75,7 @@ class Lab:
         self.witness: ObjectStore
         self._means = means
         self._clients: list[Nats] = []
-        self._disks: list[Path] = []
+        self._cleaning = ExitStack()
         self._watch: Any = None
         self._goes_on = False
         self._timers: list[Any] = []
@@ -96,13 +97,14 @@ class Lab:
         self._open([f'nats://127.0.0.1:{self.proxy.port}'], [self.server.url], None)
 
     def on_cluster(self) -> None:
-        """Take place on three replicas."""
+        """Take place on three replicas, of a cluster that others use after us."""
         self.cluster = self._means.cluster()
         self._open(self.cluster.urls, self.cluster.urls, {'replicas': 3})
+        self._cleaning.callback(self.run.call, self.witness.delete_bucket)
 
     def _open(self, urls: list[str], safe_urls: list[str], options: Any) -> None:
         self.witness = self.client(safe_urls)
-        assert self.run.call(self.witness.create_bucket, options or {})[1] is None
+        self._call(self.witness.create_bucket, options or {})
         self.store = self.client(urls)
 
     def client(self, urls: list[str]) -> ObjectStore:
@@ -118,11 +120,10 @@ class Lab:
             self._watch.stop()
         for timer in self._timers:
             timer.stop()
+        self._cleaning.close()
         for nats in self._clients:
             nats.disconnect()
         self.run.to_end()
-        for disk in self._disks:
-            subprocess.run(['umount', '-l', str(disk)], check=True)
 
     def small_disk(self, mib: int) -> tuple[Callable[[int], None], Path]:
         """Return a place on a disk of so many MiB of its own, and what makes the disk larger."""
@@ -130,7 +131,7 @@ class Lab:
         command = ['mount', '-t', 'tmpfs', '-o', f'size={mib}m', 'tmpfs', str(disk)]
         if subprocess.run(command, capture_output=True).returncode:
             pytest.skip('mounting is not allowed here: full_server has to do')
-        self._disks.append(disk)
+        self._cleaning.callback(subprocess.run, ['umount', '-l', str(disk)], check=True)
 
         def grow(mib: int) -> None:
             subprocess.run(['mount', '-o', f'remount,size={mib}m', str(disk)], check=True)
