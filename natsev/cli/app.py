@@ -96,8 +96,9 @@ def run() -> int:
         return failures.USAGE
     except click.ClickException as error:
         where = error.ctx if isinstance(error, click.UsageError) else None
-        help_ = f' ({where.command_path} --help)' if where else ''
-        click.echo(f'natsev: {error.format_message()}{help_}', err=True)
+        help_ = f'{where.command_path} --help' if where else ''
+        as_json = bool(settings.given.get('json'))
+        failures.show(type(error).__name__, error.format_message(), help_, as_json)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return 128 + signals[0] if signals else failures.INTERRUPTED

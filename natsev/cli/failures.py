@@ -51,10 +51,17 @@ _KINDS: list[tuple[type[BaseException], int, str]] = [
     (errors.DigestMismatch, DAMAGED, 'fetch it again; if that does not help, put it anew'),
     (errors.MissingChunks, DAMAGED, 'put it anew'),
     (errors.InvalidMetaError, DAMAGED, 'put it anew'),
-    (errors.CodecError, FAILED, 'what is encrypted needs its keys: --key-file'),
     (errors.JetStreamNotEnabledError, FAILED, 'start the server with JetStream'),
     (errors.StorageFullError, FAILED, 'delete something, or raise the limit'),
 ]
+
+
+# What the library says of its arguments, in the command's words.
+_WORDS = {
+    'create it with atomic=True': 'make it with object add --atomic',
+    'create it with object_ttl=True': 'make it with object add --object-ttl',
+    'give the store its codec': 'it needs its --key-file',
+}
 
 
 def exit_code(error: BaseException) -> int:
@@ -73,23 +80,28 @@ def report(error: BaseException, as_json: bool) -> int:
     """Print *error* on stderr, in one line or as JSON, and return the exit code."""
     code, advice = _kind(error)
     text = ' '.join(_text(error).split())
-    if as_json:
-        click.echo(json.dumps({'error': _facts(error, text)}, ensure_ascii=False), err=True)
-    else:
-        click.echo(f'natsev: {text}' + (f' ({advice})' if advice else ''), err=True)
+    for said, meant in _WORDS.items():
+        text = text.replace(said, meant)
+    facts: dict[str, Any] = {}
+    if isinstance(error, errors.JetStreamError):
+        facts.update(code=error.code, err_code=error.err_code)
+    show(type(error).__name__, text, advice, as_json, **facts)
     return code
 
 
+def show(kind: str, text: str, advice: str, as_json: bool, **facts: Any) -> None:
+    """Print what went wrong on stderr."""
+    if as_json:
+        error = {'type': kind, 'message': text, **facts}
+        click.echo(json.dumps({'error': error}, ensure_ascii=False), err=True)
+    else:
+        click.echo(f'natsev: {text}' + (f' ({advice})' if advice else ''), err=True)
+
+
 def _text(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, errors.NatsError):
-        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
+    cause = error.__cause__ if isinstance(error, errors.ObjectStoreError) else error
+    if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, errors.NatsError):
+        return f'{cause.filename}: {cause.strerror}' if cause.filename else cause.strerror
     if isinstance(error, errors.JetStreamError) and type(error) is not errors.JetStreamError:
         return error.description or str(error)  # its class says what the server's numbers say
     return str(error) or type(error).__name__
-
-
-def _facts(error: BaseException, text: str) -> dict[str, Any]:
-    facts: dict[str, Any] = {'type': type(error).__name__, 'message': text}
-    if isinstance(error, errors.JetStreamError):
-        facts.update(code=error.code, err_code=error.err_code)
-    return facts

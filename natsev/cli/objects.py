@@ -6,7 +6,8 @@ Without a server named these run on one of their own, whose store is the user's:
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import click
 
-from .. import NatsError, ObjectStore
+from .. import NatsError, ObjectStore, WrongSequenceError
 from ..objectstore.encryption import Encryption
 from . import editing, keyfile, upkeep
 from .command import Group, Run, with_run
@@ -189,7 +190,7 @@ def put(
         ttl=None if ttl is None else ttl // 1_000_000,
         codec=[one for one in (codec, encryption) if one is not None],
     )
-    with opened(run, bucket) as (session, store):
+    with opened(run, bucket) as (session, store), _there_already(options['if_absent'], bucket):
         if atomic:
             objects = [(name or file.name, file, options) for file in files]
             stored = session.call(store.commit, objects)
@@ -212,6 +213,18 @@ def put(
                 run.out.say(f'stored {_summary(run, info, seconds)}')
     if run.out.json:
         run.out.data(stored if len(files) > 1 else stored[0])
+
+
+@contextmanager
+def _there_already(if_absent: bool, bucket: str) -> Iterator[None]:
+    """Say of --if-absent what it is that somebody else was first with."""
+    try:
+        yield
+    except WrongSequenceError as err:
+        if not if_absent:
+            raise
+        text = f'there is an object of that name in the bucket {bucket!r}'
+        raise WrongSequenceError(err.code, err.err_code, text) from None
 
 
 def _resumable(session: Session, store: ObjectStore) -> Callable[..., Any]:

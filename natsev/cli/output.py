@@ -91,6 +91,7 @@ class Output:
             _console().print(f'[bold]{_escape(title)}[/]')
             _console().print(drawn)
         else:
+            click.echo(title)
             for name, value in facts.items():
                 click.echo(f'{name}: {_cell(value)}')
 

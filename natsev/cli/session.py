@@ -6,7 +6,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .. import DisconnectedError, JetStream, Nats, NatsError, ev
+from .. import (
+    DisconnectedError,
+    JetStream,
+    JetStreamNotEnabledError,
+    Nats,
+    NatsError,
+    NoResponders,
+    ev,
+)
 from . import output
 from .settings import Settings
 
@@ -106,7 +114,8 @@ class Session:
             raise
         for result in told[0]:
             if isinstance(result, NatsError):
-                raise self._explained(result)
+                plain = getattr(function, '__self__', None) is self.nats
+                raise self._explained(result, plain)
         return told[0]
 
     def run(self, done: Callable[[], bool] = lambda: False) -> None:
@@ -134,10 +143,16 @@ class Session:
     def _wake(self) -> None:
         ev.break_()
 
-    def _explained(self, err: NatsError) -> BaseException:
-        """Return why the connection was lost rather than that it was."""
+    def _explained(self, err: NatsError, plain: bool) -> BaseException:
+        """Return what is behind *err*, of a *plain* request or of one to JetStream."""
         if isinstance(err, DisconnectedError) and self._failure is not None:
             return self._failure
+        if (
+            isinstance(err, NoResponders)
+            and not plain
+            and not self.nats.server_info().get('jetstream')
+        ):
+            return JetStreamNotEnabledError(503, 10076, 'JetStream is not enabled here')
         return err
 
     # What the connection tells.

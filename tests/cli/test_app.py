@@ -17,7 +17,8 @@ COMMANDS = {
     'bench': 'pub sub req js',
     'consumer': 'ls info add rm pause resume next sub',
     'kv': 'add put create update get ls history del purge compact status watch',
-    'object': 'add put get ls info status rm del seal watch',
+    'object': 'add edit put get ls info meta status rm del seal watch link versions restore prune'
+    ' sweep compact sync export import keygen',
     'stream': 'ls info add edit rm purge get view',
     **dict.fromkeys(['pub', 'reply', 'req', 'rtt', 'server', 'sub'], ''),
 }
@@ -32,6 +33,23 @@ def test_help_names_every_command(cli_alone):
 def test_help_of_a_group_names_its_commands(cli_alone, group):
     text = cli_alone(group, '--help')
     assert not [name for name in COMMANDS[group].split() if f'\n  {name} ' not in text]
+
+
+@pytest.mark.parametrize('group', ['', *(name for name, under in COMMANDS.items() if under)])
+def test_help_of_a_group_fits_its_lines(cli_alone, group):
+    text = cli_alone(*group.split(), '--help', COLUMNS='80')
+    assert not re.findall(r'^.*\.\.\.$', text.replace('[ARGS]...', ''), re.M)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_group_alone_shows_its_help(cli_alone):
+    assert cli_alone('kv', code=2) == cli_alone('kv', '--help')
+
+
+def test_every_object_command_is_documented():
+    page = (ROOT / 'docs' / 'cli.md').read_text()
+    named = set(re.findall(r'`object (\w+)', page))
+    assert set(COMMANDS['object'].split()) <= named
 
 
 def test_a_command_may_be_cut_short(cli):
@@ -63,6 +81,17 @@ def test_wrong_usage_is_one_line(cli, args, said):
     assert said in error
     assert error.startswith('natsev: ')
     assert error.count('\n') == 1
+
+
+def test_wrong_usage_as_json(cli):
+    error = json.loads(cli('pub', '--json', code=2))['error']
+    assert error == {'type': 'MissingParameter', 'message': "Missing argument 'SUBJECT'."}
+
+
+def test_no_jetstream_there(cli, start_server):
+    url = start_server(jetstream=False).url
+    assert 'JetStream is not enabled' in cli('stream', 'ls', '--server', url, code=1)
+    assert 'no responders' in cli('req', 'nobody', '', '--server', url, code=5)
 
 
 def test_no_server_there(cli_alone):

@@ -121,7 +121,7 @@ class TestAtomic:
         assert cli(*atomic).startswith('stored index.html: ')
         assert get(cli, unique, 'style.css') == 'style.css'
         cli('object', 'rm', unique, 'index.html')
-        assert 'wrong last sequence' in cli(*atomic, '--if-absent', code=6)
+        assert 'there is an object of that name' in cli(*atomic, '--if-absent', code=6)
         assert cli('object', 'ls', unique, '--names') == 'style.css\n'
         js = JetStream(nats=connect())
         assert run.call(js.stream_info, f'OBJ_{unique}')[0]['config']['allow_atomic'] is True

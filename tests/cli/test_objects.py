@@ -135,7 +135,7 @@ def test_codec(cli, bucket, file):
 
 
 def test_ttl(cli, bucket, unique, file):
-    assert 'object_ttl' in cli('object', 'put', bucket, file, '--ttl', '1h', code=1)
+    assert 'add --object-ttl' in cli('object', 'put', bucket, file, '--ttl', '1h', code=1)
     cli('object', 'add', f'{unique}-ttl', '--object-ttl')
     cli('object', 'put', f'{unique}-ttl', file, '--ttl', '1h')
     cli('object', 'del', f'{unique}-ttl', '--force')

@@ -7,21 +7,30 @@ told an ``err`` that is not among the ``EXPECTED`` ones of its page, and when on
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 import natsev
-from natsev import KV, JetStream, Nats, NatsError, ObjectStore, ev, micro
-from natsev.calls import Call
+from natsev import KV, JetStream, Nats, NatsError, ObjectStore, ev, jetstream, micro
+from natsev.callbacks import arity
+from natsev.coded import CodedNats
+from natsev.otel import TracedNats
 
 FRAGMENT = re.compile(r'^```python\n(.*?)^```\n', re.M | re.S)
 # So many answers of the server are waited for after each, for what is no call: messages, changes.
 ROUND_TRIPS = 20
+# Methods whose callback comes as often as there is something to say.
+REPEATED = {'subscribe', 'subscribe_max', 'sub', 'watch', 'slow_consumer'}
+CLASSES = (
+    *(Nats, CodedNats, TracedNats, JetStream, KV, ObjectStore),
+    *(jetstream.AtomicBatch, jetstream.Message, jetstream.Publisher, micro.Client, micro.Service),
+)
 # Errors that the fragments of a page are meant to get: each of them must come.
 # No function of this file, so that it is not among those of the fragments.
 BREAK = partial(lambda *err: ev.break_())
@@ -59,40 +68,39 @@ class Calls:
         self.outstanding: set[int] = set()
         self.errors: list[NatsError] = []
         self._files = {page, __file__}
-        init, end, request = Call.__init__, Call.end, Nats.request
+        for owner in CLASSES:
+            for name, method in inspect.getmembers(owner, inspect.isfunction):
+                told_once = name[0] != '_' and name not in REPEATED
+                if told_once and 'cb' in inspect.signature(method).parameters:
+                    setattr(owner, name, self._watched(method))
 
-        def new_init(call: Call, core: Any, callback: Any, *more: Any) -> None:
-            init(call, core, callback, *more)
-            if self._is_theirs(callback):
-                self.outstanding.add(id(call))
+    def _watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return *method*, which notes what the callbacks of fragments are told."""
+        signature = inspect.signature(method)
 
-        def new_end(call: Call, *results: Any) -> None:
-            if id(call) in self.outstanding:
-                self.outstanding.remove(id(call))
-                self._told(results)
-            end(call, *results)
+        @wraps(method)
+        def watched(*args: Any, **options: Any) -> Any:
+            bound = signature.bind(*args, **options)
+            # Where options before the callback may be left out it stands in their place.
+            for name, value in bound.arguments.items():
+                if name in ('cb', 'opts') and self._is_theirs(value):
+                    bound.arguments[name] = self._noting(value)
+            return method(*bound.args, **bound.kwargs)
 
-        def new_request(
-            nats: Nats, subject: str, payload: Any, cb: Any, *more: Any, **options: Any
-        ) -> Any:
-            def answered(*results: Any) -> None:
-                if self._is_theirs(cb):
-                    self.outstanding.remove(id(answered))
-                    self._told(results)
-                cb(*results[: natsev.callbacks.arity(cb, 3)])
+        return watched
 
-            if self._is_theirs(cb):
-                self.outstanding.add(id(answered))
-            return request(nats, subject, payload, answered, *more, **options)
+    def _noting(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        def told(*results: Any) -> None:
+            self.outstanding.discard(id(told))
+            self.errors += [result for result in results if isinstance(result, NatsError)]
+            callback(*results[: arity(callback, len(results))])
 
-        Call.__init__, Call.end, Nats.request = new_init, new_end, new_request  # type: ignore
+        self.outstanding.add(id(told))
+        return told
 
-    def _is_theirs(self, callback: Callable[..., Any] | None) -> bool:
-        code = getattr(callback, '__code__', None)
-        return callback is print or (code is not None and code.co_filename in self._files)
-
-    def _told(self, results: tuple[Any, ...]) -> None:
-        self.errors += [result for result in results if isinstance(result, NatsError)]
+    def _is_theirs(self, value: Any) -> bool:
+        code = getattr(value, '__code__', None)
+        return value is print or (code is not None and code.co_filename in self._files)
 
 
 def wait(nats: Nats, call: Any, *args: Any) -> Any:
