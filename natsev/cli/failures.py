@@ -51,6 +51,7 @@ _KINDS: list[tuple[type[BaseException], int, str]] = [
     (errors.DigestMismatch, DAMAGED, 'fetch it again; if that does not help, put it anew'),
     (errors.MissingChunks, DAMAGED, 'put it anew'),
     (errors.InvalidMetaError, DAMAGED, 'put it anew'),
+    (errors.CodecError, FAILED, ''),
     (errors.JetStreamNotEnabledError, FAILED, 'start the server with JetStream'),
     (errors.StorageFullError, FAILED, 'delete something, or raise the limit'),
 ]
