@@ -17,7 +17,7 @@ from .messages import read_body
 from .output import Column, note, payload_fields, show_time
 from .session import Session
 from .streams import confirm
-from .values import duration, metadata, show_duration, show_size, size
+from .values import count_of, duration, metadata, show_duration, show_size, size
 
 _BUCKETS = [
     Column('Bucket', lambda status: status['bucket']),
@@ -48,26 +48,59 @@ def kv() -> None:
     """Keep values by key, in buckets."""
 
 
-@kv.command()
-@click.argument('bucket')
-@click.option('--description', help='What it is for.')
-@click.option('--history', 'max_history', type=click.IntRange(1, 64), help='Revisions of a key.')
-@click.option('--ttl', 'max_age', type=duration, help='How long values are kept.')
-@click.option('--max-bucket-size', 'max_bytes', type=size, help='Most bytes.')
-@click.option('--max-value-size', type=size, help='The largest value.')
-@click.option('--storage', type=click.Choice(['file', 'memory']), help='Default: file.')
-@click.option('--replicas', type=click.IntRange(1), help='Copies in a cluster.')
-@click.option('--compress', 'compression', is_flag=True, default=None, help='In the file store.')
-@click.option('--marker-ttl', 'limit_marker_ttl', type=duration, help='Mark what aged out.')
-@click.option('--metadata', type=metadata, multiple=True, help='name=value')
-@with_run
-def add(run: Run, bucket: str, **given: Any) -> None:
-    """Make a bucket."""
+def _bucket_options(command: Any) -> Any:
+    """Add the options that ``add`` and ``edit`` have in common."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OPTIONS = [
+    click.option('--description', help='What it is for.'),
+    click.option('--history', 'max_history', type=click.IntRange(1, 64),
+                 help='Revisions of a key.'),
+    click.option('--ttl', 'max_age', type=duration, help='How long values are kept.'),
+    click.option('--max-bucket-size', 'max_bytes', type=size, help='Most bytes.'),
+    click.option('--max-value-size', type=size, help='The largest value.'),
+    click.option('--replicas', type=click.IntRange(1), help='Copies in a cluster.'),
+    click.option('--compress', 'compression', is_flag=True, default=None,
+                 help='In the file store.'),
+    click.option('--marker-ttl', 'limit_marker_ttl', type=duration, help='Mark what aged out.'),
+    click.option('--metadata', type=metadata, multiple=True, help='name=value'),
+]  # fmt: skip
+
+
+def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a bucket that were given."""
     options = {key: value for key, value in given.items() if value not in (None, ())}
     if 'metadata' in options:
         options['metadata'] = dict(options['metadata'])
+    return options
+
+
+@kv.command()
+@click.argument('bucket')
+@click.option('--storage', type=click.Choice(['file', 'memory']), help='Default: file.')
+@_bucket_options
+@with_run
+def add(run: Run, bucket: str, **given: Any) -> None:
+    """Make a bucket."""
     with opened(run, bucket) as (session, values):
-        session.call(values.create_bucket, options)
+        session.call(values.create_bucket, _chosen(given))
+        _show_status(run, session.call(values.status))
+
+
+@kv.command()
+@click.argument('bucket')
+@_bucket_options
+@with_run
+def edit(run: Run, bucket: str, **given: Any) -> None:
+    """Change options of BUCKET; what is not said stays."""
+    changes = _chosen(given)
+    if not changes:
+        raise click.UsageError('say what is to be changed')
+    with opened(run, bucket) as (session, values):
+        session.call(values.update_bucket, changes)
         _show_status(run, session.call(values.status))
 
 
@@ -198,12 +231,14 @@ def purge(run: Run, bucket: str, key: str) -> None:
 
 @kv.command()
 @click.argument('bucket')
+@click.option('--older-than', type=duration, default='30m', show_default=True,
+              help='Younger ones stay, for watches that are away for a moment.')  # fmt: skip
 @with_run
-def compact(run: Run, bucket: str) -> None:
-    """Forget keys that were deleted half an hour ago, or earlier."""
+def compact(run: Run, bucket: str, older_than: int) -> None:
+    """Forget the deleted keys of BUCKET."""
     with opened(run, bucket) as (session, values):
-        told = session.call(values.purge_deletes)
-    run.out.done(f'forgot {told["keys"]} keys', told)
+        told = session.call(values.purge_deletes, older_than=older_than // 1_000_000)
+    run.out.done(f'forgot {count_of(told["keys"], "key")}', told)
 
 
 @kv.command()

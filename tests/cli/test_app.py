@@ -16,7 +16,7 @@ COMMANDS = {
     'account': 'info',
     'bench': 'pub sub req js',
     'consumer': 'ls info add rm pause resume next sub',
-    'kv': 'add put create update get ls history del purge compact status watch',
+    'kv': 'add edit put create update get ls history del purge compact status watch',
     'object': 'add edit put get ls info meta status rm del seal watch link versions restore prune'
     ' sweep compact sync export import keygen',
     'stream': 'ls info add edit rm purge get view',

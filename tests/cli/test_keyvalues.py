@@ -54,7 +54,8 @@ def test_history_and_deletion(cli, bucket):
     assert cli('kv', 'ls', bucket) == ''
     cli('kv', 'purge', bucket, 'k')
     assert len(cli.json('kv', 'history', bucket, 'k')) == 1
-    assert cli('kv', 'compact', bucket).startswith('forgot ')
+    assert cli('kv', 'compact', bucket) == 'forgot 0 keys\n'
+    assert cli('kv', 'compact', bucket, '--older-than', '0') == 'forgot 1 key\n'
 
 
 def test_ls(cli, bucket):
@@ -101,3 +102,10 @@ def test_with_nats_py(cli, bucket, server):
 
     assert asyncio.run(meet()) == b'hello'
     assert cli('kv', 'get', bucket, 'theirs') == 'hello back\n'
+
+
+def test_edit(cli, bucket):
+    status = cli.json('kv', 'edit', bucket, '--history', '7', '--description', 'ours')
+    assert (status['history'], status['description']) == (7, 'ours')
+    assert 'say what is to be changed' in cli('kv', 'edit', bucket, code=2)
+    cli('kv', 'edit', f'{bucket}-absent', '--history', '7', code=3)
