@@ -1,19 +1,20 @@
 """The metadata of many names in few round trips (ADR-31: ``multi_last``).
 
 Hundreds of names are asked for in one request, first as this dialect spells them. Only what that
-did not find is asked for in the spellings of other clients, and, where a server may lag behind, of
-the leader.
+did not find is asked for in the spellings of other clients, and of the leader: who answered may lag
+behind, or be a mirror in which the subjects are others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import InvalidMetaError, NatsError, StreamNotFoundError
 from ..jetstream.types import StoredMessage
 from .bucket import Bucket
-from .lookup import Entry, entry_of, find
+from .lookup import Entry, entry_of
 from .operation import Operation
+from .parallel import each
 
 # What one request asks for: a server answers for 1024 subjects, and takes no more than 1 MiB.
 _MOST_SUBJECTS = 512
@@ -46,30 +47,35 @@ def find_many(
 
     def own() -> None:
         pairs = [(bucket.subjects.meta(name), name) for name in missing()]
-        _Round(bucket, op, pairs, found, others, strict).ask()
+        _Round(bucket, op, pairs, take_in, others).ask()
 
     def others() -> None:
         pairs = [
             (subject, name) for name in missing() for subject in bucket.subjects.other_metas(name)
         ]
-        _Round(bucket, op, pairs, found, leader, strict).ask()
+        _Round(bucket, op, pairs, take_in, leader).ask()
 
     def leader() -> None:
-        left = iter(missing() if bucket.replicated else ())
-        one_by_one(left)
+        each(op, missing(), ask_leader, lambda: then(found))
 
-    def one_by_one(left: Iterator[str]) -> None:
-        name = next(left, None)
-        if name is None:
-            then(found)
+    def ask_leader(name: str, done: Callable[[], None]) -> None:
+        def answered(message: StoredMessage | None) -> None:
+            if message is not None:
+                take_in(name, message)
+            if not op.done:
+                done()
+
+        bucket.leader(op, {'last_by_subj': bucket.subjects.meta(name)}, answered)
+
+    def take_in(name: str, message: StoredMessage) -> None:
+        try:
+            entry = entry_of(bucket, name, message)
+        except InvalidMetaError as err:
+            if strict:
+                op.fail(err)
             return
-
-        def answered(entry: Entry | None) -> None:
-            if entry is not None:
-                found[name] = entry
-            one_by_one(left)
-
-        find(bucket, op, name, answered, leader=True)
+        if entry is not None:
+            found.setdefault(name, entry)
 
     bucket.open(op, own)
 
@@ -82,11 +88,9 @@ class _Round:
         bucket: Bucket,
         op: Operation,
         pairs: Iterable[tuple[str, str]],
-        found: Entries,
+        take_in: Callable[[str, StoredMessage], None],
         then: Callable[[], None],
-        strict: bool,
     ) -> None:
-        self._strict = strict
         self._bucket = bucket
         self._op = op
         self._epoch = op.epoch
@@ -95,7 +99,7 @@ class _Round:
             self._names.setdefault(subject, []).append(name)
         self._left = iter(self._names)
         self._next = next(self._left, None)
-        self._found = found
+        self._take_in = take_in
         self._then = then
 
     def ask(self) -> None:
@@ -135,13 +139,3 @@ class _Round:
             for name in self._names[message['subject']]:
                 self._take_in(name, message)
         self.ask()
-
-    def _take_in(self, name: str, message: StoredMessage) -> None:
-        try:
-            entry = entry_of(self._bucket, name, message)
-        except InvalidMetaError as err:
-            if self._strict:
-                self._op.fail(err)
-            return
-        if entry is not None:
-            self._found.setdefault(name, entry)

@@ -46,7 +46,9 @@ def find(bucket: Bucket, op: Operation, name: str, then: Found, *, leader: bool 
 
     def found(message: StoredMessage | None) -> None:
         if message is None:
-            _find_elsewhere(bucket, op, name, then)
+            # A mirror may have answered, in which the subject is another: the leader knows.
+            sure = leader or bucket.replicated or not bucket.allow_direct
+            _find_elsewhere(bucket, op, name, then, None if sure else subject)
             return
         entry = _parsed(bucket, op, name, message)
         if entry is None and not op.done:
@@ -58,9 +60,17 @@ def find(bucket: Bucket, op: Operation, name: str, then: Found, *, leader: bool 
     bucket.open(op, opened)
 
 
-def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> None:
-    """Look at the subjects that other clients give this name, all at once."""
-    subjects = bucket.subjects.other_metas(name)
+def _find_elsewhere(
+    bucket: Bucket, op: Operation, name: str, then: Found, own: str | None = None
+) -> None:
+    """Look at the subjects that other clients give this name, all at once.
+
+    Args:
+        bucket, op, name, then: as for ``find``.
+        own: the subject where the name should be, for the leader to look at once more.
+    """
+    others = bucket.subjects.other_metas(name)
+    subjects = others if own is None else [own, *others]
     answers: dict[str, StoredMessage | None] = {}
 
     def answered(subject: str) -> Callable[[StoredMessage | None], None]:
@@ -77,12 +87,16 @@ def _find_elsewhere(bucket: Bucket, op: Operation, name: str, then: Found) -> No
             message = answers[subject]
             if message is not None and entry is None and not op.done:
                 entry = _parsed(bucket, op, name, message)
+                if subject == own:
+                    _learn(bucket, subject, entry)
         if not op.done:
             then(entry)
 
     if not subjects:
         then(None)
-    for subject in subjects:
+    if own is not None:
+        bucket.leader(op, {'last_by_subj': own}, answered(own))
+    for subject in others:
         bucket.last(op, subject, answered(subject))
 
 

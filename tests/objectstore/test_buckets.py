@@ -145,3 +145,25 @@ def test_a_bucket_of_two_sources(run, bucket):
     assert run.call(both.get, two.bucket)[0] == b'abc'
     status, _ = run.call(both.status)
     assert (status['sources'], status['read_only']) == ([one.bucket, two.bucket], False)
+
+
+def test_an_origin_is_read_though_its_mirror_answers(run, bucket):
+    """A server lets a mirror answer direct gets of its origin, whose subjects it does not have."""
+    origin, mirror = bucket('o'), bucket('m')
+    assert run.call(origin.create_bucket, {})[1] is None
+    data = bytes(range(256)) * 100
+    for number in range(20):
+        run.call(origin.put, f'{number}', data, chunk_size=1000)
+    assert run.call(mirror.create_bucket, {'mirror': origin.bucket})[1] is None
+    while len(run.call(mirror.list)[0]) < 20:
+        pass
+    names = [f'{number}' for number in range(20)]
+    for name in names:
+        assert run.call(origin.get, name)[:2] == (data, None)
+        assert run.call(origin.get, name, offset=5000, length=3000)[0] == data[5000:8000]
+        assert run.call(origin.info, name)[0]['size'] == len(data)
+        metas, err = run.call(origin.infos, [*names, 'none'])
+        assert err is None
+        assert [meta and meta['name'] for meta in metas] == [*names, None]
+    assert sorted(run.call(origin.list)[0]) == sorted(names)
+    assert run.call(origin.get, 'none') == (None, None, None)
