@@ -6,7 +6,7 @@ https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-20.md
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -395,6 +395,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         if_none_match: str | None = None,
         version: int | None = None,
         resume: bool = False,
+        stripes: Sequence[ObjectStore] = (),
     ) -> Transfer:
         """Read an object, or a part of it.
 
@@ -415,6 +416,9 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             version: the ``seq`` of an earlier version, see ``versions``.
             resume: let another process go on where this one ends, with the same call: *into* must
                 be a ``Path`` then. What has come is kept beside it, in ``.<name>.part``.
+            stripes: more handles for the same chunks, of clients on the same loop: of this bucket
+                by connections to other servers of a cluster, or of mirrors of it. A large object
+                is read from all of them at once; one that fails or lags behind is left out.
 
         Returns:
             A ``Transfer``.
@@ -451,6 +455,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             progress,
             if_none_match,
             version,
+            stripes,
         )
 
     def get_stream(
@@ -464,6 +469,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         progress: AnyCallback | None = None,
         if_none_match: str | None = None,
         version: int | None = None,
+        stripes: Sequence[ObjectStore] = (),
     ) -> Transfer:
         """Read an object piece by piece. Do not trust the pieces before the callback.
 
@@ -471,7 +477,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             name: the object.
             on_chunk: called as ``on_chunk(data)``; ``pause()`` of the transfer holds it back.
             cb: called once as ``cb(meta, err)``; ``(None, None)`` when there is no such object.
-            offset, length, progress, if_none_match, version: as for ``get``.
+            offset, length, progress, if_none_match, version, stripes: as for ``get``.
 
         Returns:
             A ``Transfer``.
@@ -487,7 +493,17 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             return (meta if err is None else None, err)
 
         part = check.part(offset, length)
-        return self._get(name, nats.call(cb), sink, results, part, progress, if_none_match, version)
+        return self._get(
+            name,
+            nats.call(cb),
+            sink,
+            results,
+            part,
+            progress,
+            if_none_match,
+            version,
+            stripes,
+        )
 
     def _get(
         self,
@@ -499,8 +515,12 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         progress: AnyCallback | None,
         if_none_match: str | None,
         version: int | None,
+        stripes: Sequence[ObjectStore],
     ) -> Get:
         self._bucket.subjects.meta(name)
+        for store in stripes:
+            if not isinstance(store, ObjectStore):
+                raise TypeError(f'stripes must be ObjectStores, not {type(store).__name__}')
         kind = ResumedGet if isinstance(sink, PartFile) else Get
         get = kind(
             self._bucket,
@@ -512,6 +532,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             progress=progress,
             if_none_match=check.digest(if_none_match, 'if_none_match'),
             version=None if version is None else check.number(version, 'version', 1),
+            stripes=[store._bucket for store in stripes],
         )
         get.start()
         return get

@@ -12,6 +12,7 @@ bounded; when the owner has no room for more, nothing more is requested.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import DisconnectedError, JetStreamError, NatsError, NoResponders
@@ -32,6 +33,8 @@ _LONG_WAY = 0.002
 # than 32 MiB: a server hangs up on who has 64 MiB waiting.
 _BATCH, _AT_ONCE = 4 * MIB, 2
 _LONG_BATCH, _LONG_AT_ONCE = 7 * MIB // 2, 8
+# So many near ways can be busy at once.
+_MOST_NEAR = 3
 # So much comes in one batch. The first of several is smaller: it tells whether the chunks lie one
 # behind the other.
 _ONE, _FIRST = 7 * MIB, 2 * MIB
@@ -71,7 +74,7 @@ class Reader(Protocol):
 class Fetch(Protocol):
     """Chunks on their way."""
 
-    name: str
+    name: str  # the strategy
     # Other gets take all there is at the moment.
     waiting: bool
 
@@ -105,20 +108,41 @@ def last_field(raw: bytes, name: bytes) -> bytes | None:
     return raw[at : raw.find(b'\r\n', at)]
 
 
+class _Way:
+    """Who is asked: the bucket, by one connection or another, or a mirror of it."""
+
+    __slots__ = ('_request', '_subject', 'nats')
+
+    def __init__(self, bucket: Bucket, nuid: str) -> None:
+        self.nats = bucket.nats
+        self._request = f'{bucket.js.prefix}.DIRECT.GET.{bucket.stream}'
+        self._subject = bucket.subjects.chunk(nuid)
+
+    def ask(self, seq: int, batch: int, max_bytes: int, reply: str) -> None:
+        body = {
+            'seq': seq,
+            'next_by_subj': self._subject,
+            'batch': batch,
+            'max_bytes': max_bytes,
+        }
+        self.nats.publish(self._request, to_json(body), reply)
+
+
 class _Batch:
     """One direct get of many chunks. What is not wanted any more still comes, and counts."""
 
-    __slots__ = ('batches', 'came', 'cost', 'dropped', 'ended', 'held', 'replies', 'wanted')
+    __slots__ = ('batches', 'came', 'cost', 'dropped', 'ended', 'held', 'replies', 'wanted', 'way')
 
-    def __init__(self, batches: Batches, wanted: int, cost: int) -> None:
+    def __init__(self, batches: Batches, way: _Way, wanted: int, cost: int) -> None:
         self.batches = batches
+        self.way = way
         self.wanted = wanted
         self.cost = cost
         self.came = 0
         self.ended = self.dropped = False
         # What came while the batches before it were not complete.
         self.held: list[tuple[int, bytes]] = []
-        self.replies: Replies = batches.nats.replies(self.replied)
+        self.replies: Replies = way.nats.replies(self.replied)
 
     def replied(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
@@ -156,26 +180,34 @@ class Batches:
     batches are requested ahead, from the sequence where they must begin. Once they do not, what is
     left is read otherwise, unless it is little.
 
+    What is requested ahead is requested from all the ways there are, in turn. All but the first are
+    a help only: one that fails, or does not have all chunks, is not asked again.
+
     Args:
         reader: whom the chunks are for.
         bucket: where they are.
         meta: of the object.
         seq: the last sequence that is there already.
         chunks: how many are missing, as far as the metadata tells.
+        others: more ways to the same chunks, with the same sequences.
     """
 
-    name = 'batched direct get'
-
     def __init__(
-        self, reader: Reader, bucket: Bucket, meta: ObjectMeta, seq: int, chunks: int
+        self,
+        reader: Reader,
+        bucket: Bucket,
+        meta: ObjectMeta,
+        seq: int,
+        chunks: int,
+        others: Sequence[Bucket] = (),
     ) -> None:
-        self.nats = bucket.nats
         self.budget = budget_of(bucket.nats)
         self._reader = reader
-        self._request = f'{bucket.js.prefix}.DIRECT.GET.{bucket.stream}'
-        self._subject = bucket.subjects.chunk(meta['nuid'])
+        self._ways = [_Way(one, meta['nuid']) for one in (bucket, *others)]
+        self._turn = 0
+        self.name = 'striped direct get' if others else 'batched direct get'
         far = _is_far(bucket)
-        self._at_once = _LONG_AT_ONCE if far else _AT_ONCE
+        self._at_once = _LONG_AT_ONCE if far else _AT_ONCE * min(len(self._ways), _MOST_NEAR)
         self._cost = estimate(meta) + _OVERHEAD  # of one chunk
         self._each = max(1, (_LONG_BATCH if far else _BATCH) // self._cost)
         several = chunks * self._cost > _ONE
@@ -212,29 +244,35 @@ class Batches:
         self._next = None
 
     def _ask(self, seq: int, wanted: int, cost: int) -> None:
+        way = self._ways[self._turn % len(self._ways)]
         try:
-            batch = _Batch(self, wanted, cost)
+            batch = _Batch(self, way, wanted, cost)
         except NatsError as err:  # the client is being closed
             self.budget.give_back(cost)
-            self.close()
-            self._reader.fail(err)
+            self._failed(way, err)
             return
         self._batches.append(batch)
         self._missing -= wanted
-        body = {
-            'seq': seq,
-            'next_by_subj': self._subject,
-            'batch': wanted,
-            'max_bytes': cost,
-        }
         # The next one begins where this one ends, if nothing lies between the chunks.
         self._next = seq + wanted if self._ahead else None
+        self._turn += self._ahead
         try:
-            self.nats.publish(self._request, to_json(body), batch.replies.subject)
+            way.ask(seq, wanted, cost, batch.replies.subject)
         except NatsError as err:
+            self._batches.pop()
+            self._missing += wanted
+            self._next = seq
+            batch.drop()
             batch.end()
+            self._failed(way, err)
+
+    def _failed(self, way: _Way, err: NatsError) -> None:
+        """*way* could not be asked."""
+        if way is self._ways[0]:
             self.close()
             self._reader.fail(err)
+        else:
+            self._ways.remove(way)
 
     def unsupported(self) -> None:
         """The server does not know batches."""
@@ -279,7 +317,9 @@ class Batches:
     def ended(self, batch: _Batch, err: NatsError | None, headers: Headers | None) -> None:
         """Nothing more comes of *batch*."""
         status = headers.status if headers is not None else None
-        if isinstance(err, NoResponders):
+        if batch.way is not self._ways[0]:
+            self._batches_done()  # whatever it was: who is asked next tells
+        elif isinstance(err, NoResponders):
             self._reader.unsupported()
         elif err is not None:
             if not isinstance(err, DisconnectedError):
@@ -288,8 +328,11 @@ class Batches:
             text = headers.description if headers is not None else 'no direct get reply'
             self._reader.fail(JetStreamError(status or 0, 0, text))
         else:
-            while self._batches and self._batches[0].ended and not self._reader.done:
-                self._batch_done()
+            self._batches_done()
+
+    def _batches_done(self) -> None:
+        while self._batches and self._batches[0].ended and not self._reader.done:
+            self._batch_done()
 
     def _batch_done(self) -> None:
         """The first batch is complete, or as complete as it gets."""
@@ -298,8 +341,10 @@ class Batches:
             # Cut at its bytes, or the server has no more: go on from the last one.
             self._one_at_a_time()
             self._missing += batch.wanted - batch.came
+            if batch.way in self._ways[1:]:
+                self._ways.remove(batch.way)
         self._batches.popleft()
-        if not batch.came:
+        if not batch.came and batch.way is self._ways[0]:
             self._reader.short()
             return
         if not self._batches:
@@ -341,12 +386,12 @@ class Ordered:
         self._subject = bucket.subjects.chunk(meta['nuid'])
         far = _is_far(bucket)
         window = _LONG_AT_ONCE * _LONG_BATCH if far else _AT_ONCE * _BATCH
-        # A request for bytes must have room for the largest message, and what comes with it.
-        each = 2 * (estimate(meta) + _OVERHEAD)
-        self._cost = min(window, left + (left >> 3) + each)
+        # A request for bytes must have room for the largest message: metadata may lie about it.
+        largest = bucket.nats.server_info().get('max_payload', MIB) + _OVERHEAD
+        self._cost = min(max(min(window, left + (left >> 3)), largest), MOST)
         self._window: dict[str, Any] = (
             {'max_bytes': self._cost, 'threshold': _LONG_THRESHOLD if far else _THRESHOLD}
-            if each <= window
+            if largest <= MOST
             else {'batch': 1}
         )
         self._last_seq = seq

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..calls import Call
@@ -58,6 +58,7 @@ class Get(Transfer):
         progress: the user's, called as ``progress(done, total)``.
         version: the sequence of an earlier version to be read; None: the present one.
         decode: what codecs did is undone; else the bytes are those that are stored.
+        stripes: more ways to the bucket's chunks.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class Get(Transfer):
         part: Part = WHOLE,
         indexes: dict[str, Index] | None = None,
         decode: bool = True,
+        stripes: Sequence[Bucket] = (),
     ) -> None:
         super().__init__(bucket, call, progress)
+        self._stripes = stripes
         self._version = version
         self._name = name
         self._sink = self._user_sink = sink
@@ -100,7 +103,7 @@ class Get(Transfer):
         self._last_seq = 0
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
-        self._scattered = False
+        self._by_consumer = False
         self._flushing = False
         self._settling = False
 
@@ -194,8 +197,12 @@ class Get(Transfer):
             self.strategy = 'one message'
             if self._take(meta['size']):
                 where.last(self, where.subjects.chunk(meta['nuid']), self._single)
-        elif where.allow_direct and where.batches and not self._scattered:
-            self._use(Batches(self, where, meta, self._last_seq, self._chunks_left(meta)))
+        elif where.allow_direct and where.batches and not self._by_consumer:
+            # Where a link leads elsewhere, they do not.
+            others = self._stripes if where is self._bucket else ()
+            there = [one for one in others if one.nats.is_connected()]
+            left = self._chunks_left(meta)
+            self._use(Batches(self, where, meta, self._last_seq, left, there))
         else:
             self._use(Ordered(self, where, meta, self._last_seq, self._bytes_left))
 
@@ -279,7 +286,7 @@ class Get(Transfer):
 
     def scattered(self) -> None:
         """Batches would have to come one at a time."""
-        self._scattered = True
+        self._by_consumer = True
         self._read()
 
     def _close_fetch(self) -> None:
@@ -312,6 +319,8 @@ class Get(Transfer):
         elif not self._is_next(message['seq'], message['payload']):
             self._misplaced()
         else:
+            # Who answered lags behind, or is a mirror in which the subjects are others.
+            self._by_consumer = True
             self.chunk(message['seq'], message['payload'])
             if not self.done and not self._complete:
                 self._read()
@@ -439,6 +448,14 @@ class Get(Transfer):
     def _end_failed(self) -> None:
         if self._leave():
             self._call.end(*self._results(None, self._err, self._meta))
+
+    def _idle(self) -> None:
+        if self._stripes and self._fetch is not None:
+            self._stripes = ()  # it may be one of these that is silent
+            self._touch()
+            self._read()
+        else:
+            super()._idle()
 
     def _lost(self) -> None:
         self._close_fetch()
