@@ -232,8 +232,7 @@ class Publication(PendingRequest):
         """Take what is to be sent. There is no ``__init__``, for the sake of speed."""
         self.nats = api.nats
         self.subject = subject
-        # It may be sent later, or again: what its owner can change must be copied.
-        self.payload = bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
+        self.payload = payload if type(payload) is bytes else _kept(payload)
         self.headers = headers
         self.timeout = api.timeout if timeout is None else timeout
         self._tries = 0
@@ -281,6 +280,11 @@ class Publication(PendingRequest):
             self.send()
         except NatsError as err:  # for instance larger than a server reached meanwhile takes
             self.nats.run_callback(self.tell, None, err)
+
+
+def _kept(payload: Payload) -> Payload:
+    # It may be sent later, or again: what its owner can change must be copied.
+    return bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
 
 
 def parse_ack(payload: bytes | None, headers: Headers | None) -> dict[str, Any] | NatsError:

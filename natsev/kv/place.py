@@ -13,6 +13,8 @@ from .bucket import STREAM_PREFIX, stream_name, subject_prefix
 from .keys import KeyCodec, encode_filter
 
 _DEFAULT_API = '$JS.API'
+# Keys whose subjects are kept; when there are more, they are forgotten and checked again.
+_MOST_KNOWN = 1024
 
 
 class Place:
@@ -22,6 +24,7 @@ class Place:
         bucket: the bucket.
         stream: its stream.
         known: the stream has been looked at. Until then the bucket is taken to be no mirror.
+        coded: values have a codec.
     """
 
     def __init__(
@@ -30,16 +33,19 @@ class Place:
         self.bucket = bucket
         self.stream = stream_name(bucket)
         self.known = False
+        self.coded = codec is not None
         self._codec = codec
         self._key_codec = key_codec
         # Another domain's bucket is written through its API (the server maps this back).
         self._through = '' if js.prefix == _DEFAULT_API else f'{js.prefix}.'
         self._prefix = subject_prefix(bucket)
         self._put_prefix = self._through + self._prefix
+        self._put_subjects: dict[str, str] = {}  # of keys found legal
 
     def learn(self, info: Mapping[str, Any]) -> None:
         """Take note of the stream's *info*: is the bucket a mirror?"""
         self.known = True
+        self._put_subjects.clear()
         mirror = (info.get('config') or {}).get('mirror')
         if mirror:
             self._prefix = subject_prefix(str(mirror.get('name'))[len(STREAM_PREFIX) :])
@@ -56,7 +62,13 @@ class Place:
 
     def put_subject(self, key: str) -> str:
         """Return the subject that *key* is written to."""
-        return self._put_prefix + self.stored_key(key)
+        subject = self._put_subjects.get(key) if type(key) is str else None
+        if subject is None:
+            subject = self._put_prefix + self.stored_key(key)
+            if len(self._put_subjects) >= _MOST_KNOWN:
+                self._put_subjects.clear()
+            self._put_subjects[key] = subject
+        return subject
 
     def filter(self, pattern: str) -> str:
         """Return the subject that the keys of *pattern* have, whether in a mirror or not.

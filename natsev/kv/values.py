@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 AnyCallback = Callable[..., Any]
 Refused = Callable[[NatsError], None]
+_NO_OPTIONS: Mapping[str, Any] = {}
 
 
 class Values(Management):
@@ -172,7 +173,7 @@ class Values(Management):
         Raises:
             TypeError, ValueError, MaxPayloadError: an illegal key or value.
         """
-        return self._write(key, value, cb)
+        return self._write(key, value, cb, _NO_OPTIONS)
 
     def create(
         self, key: str, value: Any, cb: AnyCallback | None = None, ttl: int | None = None
@@ -257,9 +258,8 @@ class Values(Management):
         Raises:
             TypeError, ValueError, MaxPayloadError: an illegal key, value or revision.
         """
-        return self._write(
-            key, value, cb, expected_last_subject_seq=_revision(revision, 0), ttl=ttl
-        )
+        options = {'expected_last_subject_seq': _revision(revision, 0), 'ttl': ttl}
+        return self._write(key, value, cb, options)
 
     def delete(self, key: str, cb: AnyCallback | None = None, revision: int | None = None) -> Call:
         """Mark a key as deleted; earlier revisions stay as far as the bucket keeps them.
@@ -302,13 +302,19 @@ class Values(Management):
         """
         return self._mark(key, {OPERATION: 'PURGE'}, cb, revision, rollup='sub', ttl=ttl)
 
-    def _write(self, key: str, value: Any, cb: AnyCallback | None, **options: Any) -> Handle:
-        payload = self._place.encode(key, value)
+    def _write(
+        self, key: str, value: Any, cb: AnyCallback | None, options: Mapping[str, Any]
+    ) -> Handle:
+        place = self._place
+        payload = place.encode(key, value) if place.coded else value
         if cb is None:
             cb = self._unwatched
         put = _Put(cb, arity(cb, 2), False, SEQUENCE)
-        put.values, put.key, put.options, put.call = self, key, options, None
-        self.js.publish_as(put, self._place.put_subject(key), payload, options)
+        put.values = self
+        put.key = key
+        put.options = options
+        put.call = None
+        self.js.publish_as(put, place.put_subject(key), payload, options)
         return put
 
     def _not_put(self, put: _Put, err: NatsError) -> Call:
