@@ -282,7 +282,7 @@ class Publication(PendingRequest):
             self.nats.run_callback(self.tell, None, err)
 
 
-def _kept(payload: Payload) -> Payload:
+def _kept(payload: Payload) -> bytes | str:
     # It may be sent later, or again: what its owner can change must be copied.
     return bytes(payload) if isinstance(payload, (bytearray, memoryview)) else payload
 

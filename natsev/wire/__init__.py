@@ -9,15 +9,15 @@ import os
 from typing import TYPE_CHECKING
 
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
-from .shared import ACK, PAYLOAD, SEQUENCE, check_timeout
+from .shared import ACK, PAYLOAD, SEQUENCE, WINDOW, check_timeout
 
 if TYPE_CHECKING or os.environ.get('NATSEV_PUREPYTHON'):
-    from .pure import Request, Wire, arity, parse_puback
+    from .pure import Request, Window, Wire, arity, parse_puback
 else:
     try:
-        from ._speedups import Request, Wire, arity, parse_puback
+        from ._speedups import Request, Window, Wire, arity, parse_puback
     except ImportError:
-        from .pure import Request, Wire, arity, parse_puback
+        from .pure import Request, Window, Wire, arity, parse_puback
 
 implementation = 'python' if Wire.__module__.endswith('.pure') else 'compiled'
 
@@ -25,6 +25,7 @@ __all__ = [
     'ACK',
     'PAYLOAD',
     'SEQUENCE',
+    'WINDOW',
     'YIELD',
     'Err',
     'Event',
@@ -33,6 +34,7 @@ __all__ = [
     'Ping',
     'Pong',
     'Request',
+    'Window',
     'Wire',
     'Yield',
     'arity',

@@ -100,15 +100,17 @@ module_exec(PyObject *module)
     State *state = PyModule_GetState(module);
     state->wire_type = PyType_FromModuleAndSpec(module, &wire_spec, NULL);
     state->request_type = PyType_FromModuleAndSpec(module, &request_spec, NULL);
+    state->window_type = PyType_FromModuleAndSpec(module, &window_spec, NULL);
     state->room_type = PyType_FromModuleAndSpec(module, &room_spec, NULL);
-    if (state->wire_type == NULL || state->request_type == NULL || state->room_type == NULL ||
-        intern_all(state) < 0 || import_all(state) < 0) {
+    if (state->wire_type == NULL || state->request_type == NULL || state->window_type == NULL ||
+        state->room_type == NULL || intern_all(state) < 0 || import_all(state) < 0) {
         return -1;
     }
-    if (PyModule_AddType(module, (PyTypeObject *)state->wire_type) < 0) {
+    if (PyModule_AddType(module, (PyTypeObject *)state->wire_type) < 0 ||
+        PyModule_AddType(module, (PyTypeObject *)state->request_type) < 0) {
         return -1;
     }
-    return PyModule_AddType(module, (PyTypeObject *)state->request_type);
+    return PyModule_AddType(module, (PyTypeObject *)state->window_type);
 }
 
 static PyObject **

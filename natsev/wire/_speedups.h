@@ -25,7 +25,7 @@
 
 /* The module's state: Python objects only, which is what lets it be visited as an array. */
 typedef struct {
-    PyObject *wire_type, *request_type, *room_type;
+    PyObject *wire_type, *request_type, *window_type, *room_type;
     PyObject *headers, *encode_headers;
     PyObject *check_subject, *check_subscription, *check_queue_group;
     PyObject *buffer_full_error, *max_payload_error, *nats_error, *no_responders, *protocol_error;
@@ -184,19 +184,27 @@ int deadlines_push(Deadlines *heap, double at, uint64_t number, const Table *req
 void deadlines_pop(Deadlines *heap);
 void deadlines_clear(Deadlines *heap);
 
-/* -- The types (_speedups_request.c, _speedups_wire.c) */
+/* -- The types (_speedups_request.c, _speedups_window.c, _speedups_wire.c) */
 
 /* What a request makes of a reply: see shared.py. */
-enum { READS_PAYLOAD, READS_ACK, READS_SEQUENCE };
+enum { READS_PAYLOAD, READS_ACK, READS_SEQUENCE, READS_WINDOW };
 
 typedef struct {
     PyObject_HEAD
     PyObject *callback;
+    Py_ssize_t waiting; /* requests of it that wait for their reply */
+    Py_ssize_t low;     /* where the callback is called before none waits */
+} Window;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *callback; /* a Window for READS_WINDOW */
     int nargs;
     char multi, reads;
     uint64_t number; /* 0: it has none yet */
     unsigned long long frame;
-    double deadline; /* INFINITY: none */
+    unsigned long long seq; /* READS_WINDOW: of the acknowledgement, 0 before */
+    double deadline;        /* INFINITY: none */
 } Request;
 
 typedef struct {
@@ -225,7 +233,7 @@ typedef struct {
     Input in;
 } Wire;
 
-extern PyType_Spec request_spec, wire_spec;
+extern PyType_Spec request_spec, window_spec, wire_spec;
 
 /* Enter a subscription, whose references are taken over; 0 with an exception. */
 uint64_t add_subscription(Wire *self, PyObject *subject, PyObject *queue_group, PyObject *callback,
@@ -236,7 +244,9 @@ void subscription_free(void *subscription);
 
 int inbox_set(Wire *self, PyObject *inbox);
 PyObject *request_token(const Request *request);         /* str */
+Window *window_of(const State *state, const Request *request); /* borrowed, NULL where it has none */
 Request *request_of(const Wire *self, Text reply_subject); /* borrowed, NULL where there is none */
+PyObject *take_request(Wire *self, uint64_t number); /* out of the table; the caller owns it */
 PyObject *take_requests(Wire *self, uint64_t frame);
 PyObject *drop_messages(Wire *self, Py_ssize_t larger_than);
 

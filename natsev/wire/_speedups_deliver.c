@@ -189,8 +189,25 @@ consume_reply(Wire *self, const Message *message, Request *request)
 {
     consume(self, message);
     if (!request->multi) {
-        Py_DECREF(table_remove(&self->requests, request->number));
+        Py_DECREF(take_request(self, request->number));
     }
+}
+
+/* Count the acknowledgement; the callback is called where half of the window, or nothing, waits. */
+static int
+deliver_to_window(Wire *self, const Message *message, Request *request, const PubAck *ack)
+{
+    Window *window = window_of(self->state, request);
+    request->seq = ack->sequence;
+    Py_INCREF(window);
+    consume_reply(self, message, request);
+    int failed = 0;
+    if (window->waiting == window->low || window->waiting == 0) {
+        Arguments arguments = {.count = 0};
+        failed = call(self, Py_NewRef(window->callback), &arguments);
+    }
+    Py_DECREF(window);
+    return failed;
 }
 
 static int
@@ -248,7 +265,12 @@ deliver_reply(Wire *self, const Message *message)
     PubAck ack;
     int reads = request->reads;
     if (reads != READS_PAYLOAD && read_puback(message->payload, &ack)) {
-        return deliver_ack(self, message, request, &ack);
+        if (reads != READS_WINDOW) {
+            return deliver_ack(self, message, request, &ack);
+        }
+        if (window_of(self->state, request) != NULL && ack.sequence) {
+            return deliver_to_window(self, message, request, &ack);
+        }
     }
     Arguments arguments = {.count = 0};
     int refused = is_no_responders(message);

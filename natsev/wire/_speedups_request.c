@@ -123,6 +123,7 @@ static PyMemberDef request_members[] = {
     {"multi", T_BOOL, offsetof(Request, multi), 0, NULL},
     {"reads", T_BYTE, offsetof(Request, reads), READONLY, NULL},
     {"frame", T_ULONGLONG, offsetof(Request, frame), 0, NULL},
+    {"seq", T_ULONGLONG, offsetof(Request, seq), 0, NULL},
     {NULL},
 };
 

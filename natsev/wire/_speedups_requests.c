@@ -115,18 +115,50 @@ check_request(const Wire *self, PyObject *object)
     return -1;
 }
 
+Window *
+window_of(const State *state, const Request *request)
+{
+    int has_one = request->reads == READS_WINDOW &&
+                  Py_IS_TYPE(request->callback, (PyTypeObject *)state->window_type);
+    return has_one ? (Window *)request->callback : NULL;
+}
+
 /* Enter *object* under a number of its own. */
 static int
 enter(Wire *self, PyObject *object)
 {
-    if (check_request(self, object) < 0 || ensure_inbox(self) < 0 || table_reserve(&self->requests) < 0) {
+    if (check_request(self, object) < 0) {
         return -1;
     }
     Request *request = (Request *)object;
+    Window *window = window_of(self->state, request);
+    if (request->reads == READS_WINDOW && window == NULL) {
+        PyErr_Format(PyExc_TypeError, "callback must be a Window, not %s",
+                     Py_TYPE(request->callback)->tp_name);
+        return -1;
+    }
+    if (ensure_inbox(self) < 0 || table_reserve(&self->requests) < 0) {
+        return -1;
+    }
     request->number = ++self->last_token;
     request->frame = self->out.appended + 1;
+    request->seq = 0;
     table_put(&self->requests, request->number, Py_NewRef(object));
+    if (window != NULL) {
+        window->waiting++;
+    }
     return 0;
+}
+
+PyObject *
+take_request(Wire *self, uint64_t number)
+{
+    PyObject *request = table_remove(&self->requests, number);
+    Window *window = request ? window_of(self->state, (Request *)request) : NULL;
+    if (window != NULL) {
+        window->waiting--;
+    }
+    return request;
 }
 
 PyObject *
@@ -205,7 +237,7 @@ ask(Wire *self, PyObject *object, Text subject, const Data *headers, Data *paylo
     uint64_t number = self->last_token;
     if (set_deadline(self, (Request *)object, seconds) < 0 ||
         append_message(self, subject, reply_subject(self, number), headers, payload) < 0) {
-        Py_XDECREF(table_remove(&self->requests, number));
+        Py_XDECREF(take_request(self, number));
         return -1;
     }
     return tell_deadline(self, ((Request *)object)->deadline);
@@ -241,15 +273,15 @@ wire_request(Wire *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwna
 
 /* -- Giving up */
 
-/* Take out a request of the table, its message too where that is unsent; the caller gets the reference. */
+/* Give up a request of the table, and its message where that is unsent; the caller gets the reference. */
 static PyObject *
-take_out(Wire *self, uint64_t number)
+give_up(Wire *self, uint64_t number)
 {
-    Request *request = table_remove(&self->requests, number);
-    if (!request->multi) {
-        out_drop(&self->out, request->frame);
+    PyObject *request = take_request(self, number);
+    if (!((Request *)request)->multi) {
+        out_drop(&self->out, ((Request *)request)->frame);
     }
-    return (PyObject *)request;
+    return request;
 }
 
 PyObject *
@@ -262,7 +294,7 @@ wire_forget(Wire *self, PyObject *object)
     if (table_get(&self->requests, number) != object) {
         Py_RETURN_FALSE;
     }
-    Py_DECREF(take_out(self, number));
+    Py_DECREF(give_up(self, number));
     Py_RETURN_TRUE;
 }
 
@@ -284,7 +316,7 @@ wire_expired(Wire *self, PyObject *Py_UNUSED(ignored))
         }
         deadlines_pop(heap);
         if (request != NULL) {
-            Py_DECREF(take_out(self, first.number));
+            Py_DECREF(give_up(self, first.number));
         }
     }
     heap->told = heap->count ? heap->items[0].at : INFINITY;
@@ -319,7 +351,7 @@ take_requests(Wire *self, uint64_t frame)
             Py_CLEAR(taken);
         }
         else {
-            Py_DECREF(table_remove(&self->requests, each->number));
+            Py_DECREF(take_request(self, each->number));
         }
     }
     PyMem_Free(sorted);
@@ -362,7 +394,7 @@ drop_messages(Wire *self, Py_ssize_t larger_than)
             Py_CLEAR(dropped);
         }
         else if (request != NULL) {
-            Py_XDECREF(table_remove(&self->requests, ((Request *)request)->number));
+            Py_XDECREF(take_request(self, ((Request *)request)->number));
         }
         Py_XDECREF(entry);
     }

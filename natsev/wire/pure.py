@@ -36,6 +36,7 @@ from .shared import (
     MAX_MESSAGE,
     PAYLOAD,
     RECEIVE_BUFFER,
+    WINDOW,
     ack_object,
     check_timeout,
     line_too_long,
@@ -66,7 +67,7 @@ _NO_RESPONDERS = re.compile(rb'NATS/1\.0 503(?![0-9])')
 
 Callback = Callable[..., object]
 
-__all__ = ['Request', 'Wire', 'arity', 'parse_puback']
+__all__ = ['Request', 'Window', 'Wire', 'arity', 'parse_puback']
 
 
 class Request:
@@ -77,17 +78,19 @@ class Request:
         nargs: how many arguments the callback takes.
         multi: more than one reply may come: the request stays in ``Wire.requests``.
         reads: ``PAYLOAD``; or ``ACK``, ``SEQUENCE``: what the callback is called with when the
-            reply is a PubAck, see ``shared.py``. A subclass then has an ``end`` for all others.
+            reply is a PubAck, see ``shared.py``; or ``WINDOW``: the callback is a ``Window``. A
+            subclass then has an ``end`` for all other replies.
 
     Attributes:
         token: the last token of its reply subject, set by ``Wire.request`` and ``Wire.expect``.
         frame: number of the frame that carries it.
+        seq: the sequence that a ``WINDOW``'s acknowledgement said; 0 before.
     """
 
-    __slots__ = ('_deadline', 'callback', 'frame', 'multi', 'nargs', 'reads', 'token')
+    __slots__ = ('_deadline', 'callback', 'frame', 'multi', 'nargs', 'reads', 'seq', 'token')
 
     def __init__(
-        self, callback: Callback, nargs: int, multi: bool = False, reads: int = PAYLOAD, /
+        self, callback: Any, nargs: int, multi: bool = False, reads: int = PAYLOAD, /
     ) -> None:
         self.callback = callback
         self.nargs = nargs
@@ -95,6 +98,7 @@ class Request:
         self.reads = reads
         self.token = ''
         self.frame = 0
+        self.seq = 0
         self._deadline = NEVER
 
     def end(self, payload: bytes | None, err: NatsError | None, headers: Headers | None, /) -> None:
@@ -104,6 +108,29 @@ class Request:
     def left(self) -> float:
         """Return the seconds that are left of its timeout; infinity where it has none."""
         return self._deadline - monotonic()
+
+
+class Window:
+    """What several requests have in common whose acknowledgements are only counted.
+
+    It is the callback of each of them. An acknowledgement sets its request's ``seq``, and nothing
+    is called until there is something to do.
+
+    Args:
+        callback: called without arguments when an acknowledgement has come and as many requests
+            wait as ``low`` says, or none.
+
+    Attributes:
+        waiting: how many requests wait for their reply.
+        low: where there is room to send more.
+    """
+
+    __slots__ = ('_callback', 'low', 'waiting')
+
+    def __init__(self, callback: Callback, /) -> None:
+        self._callback = callback
+        self.waiting = 0
+        self.low = 0
 
 
 class _Subscription:
@@ -389,7 +416,8 @@ class Wire:
         try:
             self._append_message(target, reply.encode(), block, data)
         except BaseException:
-            self._requests.pop(request.token, None)
+            if self._requests.get(request.token) is request:
+                self._take_out(request)
             raise
         request._deadline = NEVER
         if timeout is not None:
@@ -421,6 +449,8 @@ class Wire:
         """Enter *request* and return its reply subject; the frame appended next carries it."""
         if not isinstance(request, Request):
             raise TypeError(f'request must be a Request, not {type(request).__name__}')
+        if request.reads == WINDOW and type(request.callback) is not Window:
+            raise TypeError(f'callback must be a Window, not {type(request.callback).__name__}')
         if not self._inbox_sid:
             subject = check_subscription(f'{self.inbox}*').encode()
             self._inbox_sid = self._subscribe(_Subscription(subject, self._reply, 0, b'', 0))
@@ -428,8 +458,16 @@ class Wire:
         token = f'{self._last_token:x}'
         request.token = token
         request.frame = self._frames.appended + 1
+        request.seq = 0
         self._requests[token] = request
+        if request.reads == WINDOW:
+            request.callback.waiting += 1
         return self.inbox + token
+
+    def _take_out(self, request: Request) -> None:
+        del self._requests[request.token]
+        if request.reads == WINDOW:
+            request.callback.waiting -= 1
 
     def forget(self, request: Request) -> bool:
         """Take *request* out of ``requests``; where it is still queued, give up its message.
@@ -439,7 +477,7 @@ class Wire:
         """
         if self._requests.get(request.token) is not request:
             return False
-        del self._requests[request.token]
+        self._take_out(request)
         if not request.multi:
             self._frames.drop(request.frame)
         return True
@@ -657,12 +695,11 @@ class Wire:
         if request is None:  # answered already, cancelled or timed out
             return
         if not request.multi:
-            del self._requests[token]
+            self._take_out(request)
         if request.reads != PAYLOAD:
             ack = parse_puback(bytes(payload))
-            if ack is not None:
-                result = ack_object(ack) if request.reads == ACK else ack[1]
-                self._call(request.callback, [result, None][: request.nargs])
+            if ack is not None and (ack[1] or request.reads != WINDOW):
+                self._acknowledged(request, ack)
                 return
         nargs = request.nargs if request.reads == PAYLOAD else 3
         args: list[Any] = []
@@ -673,6 +710,16 @@ class Wire:
         if nargs > 2:
             args.append(None if headers is None else Headers(headers))
         self._call(request.callback if request.reads == PAYLOAD else request.end, args[:nargs])
+
+    def _acknowledged(self, request: Request, ack: tuple[str, int, bool]) -> None:
+        if request.reads == WINDOW:
+            request.seq = ack[1]
+            window: Window = request.callback
+            if window.waiting in (window.low, 0):
+                self._call(window._callback, [])
+        else:
+            result = ack_object(ack) if request.reads == ACK else ack[1]
+            self._call(request.callback, [result, None][: request.nargs])
 
     def _call(self, callback: Callback, args: list[Any]) -> None:
         try:
@@ -721,7 +768,7 @@ class Wire:
         sent = self._frames.sent
         gone = [request for request in self._requests.values() if request.frame <= sent]
         for request in gone:
-            del self._requests[request.token]
+            self._take_out(request)
         self._frames.rewind()
         return gone
 
@@ -733,7 +780,8 @@ class Wire:
         self._reset_input()
         self._frames.clear()
         gone = list(self._requests.values())
-        self._requests.clear()
+        for request in gone:
+            self._take_out(request)
         self._deadlines.clear()
         return gone
 
@@ -766,7 +814,7 @@ class Wire:
 
     def _without(self, request: Request | None) -> Request | None:
         if request is not None:
-            del self._requests[request.token]
+            self._take_out(request)
         return request
 
 

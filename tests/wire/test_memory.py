@@ -13,6 +13,7 @@ import pytest
 
 from natsev import BufferFullError, DisconnectedError, MaxPayloadError
 from natsev.errors import ProtocolError
+from natsev.wire import ACK, SEQUENCE, WINDOW
 from natsev.wire.shared import LARGE
 from tests.wire.driver import Driver
 
@@ -78,6 +79,18 @@ def everything(twin):
     )
     wire.expect(driver.request(fails, 0))
     wire.forget(requests[3])
+    window = twin.Window(fails)
+    for reads, callback in ((ACK, fails), (SEQUENCE, fails), (WINDOW, window)):
+        for answer in (b'{"stream":"S","seq":1,"duplicate":true}', b'other', b''):
+            request = twin.Request(callback, 2, False, reads)
+            wire.request(request, 'a', timeout=50)
+            subject = (wire.inbox + request.token).encode()
+            driver.events(b'MSG %b 4 %d\r\n%b\r\n' % (subject, len(answer), answer))
+    wire.request(twin.Request(window, 2, False, WINDOW), 'a', timeout=1e-9)
+    assert len(wire.expired()) == 1
+    assert window.waiting == 0
+    with pytest.raises(ValueError, match='timeout'):
+        wire.request(driver.request(fails, 0), 'a', timeout=0)
     wire.ping()
     wire.control(b'PONG\r\n')
     wire.prepend(wire.restore())

@@ -11,7 +11,7 @@ import pytest
 
 import natsev.wire
 from natsev.errors import ProtocolError
-from natsev.wire import pure
+from natsev.wire import WINDOW, pure
 from tests.wire.driver import Driver
 from tests.wire.test_parsing import BAD, BAD_IDS
 
@@ -50,12 +50,13 @@ def test_the_implementation_tells_which(compiled):
     assert natsev.wire.Wire is (pure.Wire if forced else compiled.Wire)
 
 
-@pytest.mark.parametrize('name', ['Wire', 'Request'])
+@pytest.mark.parametrize('name', ['Wire', 'Request', 'Window'])
 def test_they_have_the_same_names(compiled, name):
     def public(module):
         instance = {
             'Wire': lambda: module.Wire(print, print),
             'Request': lambda: module.Request(print, 0),
+            'Window': lambda: module.Window(print),
         }
         return {each for each in dir(instance[name]()) if not each.startswith('_')}
 
@@ -96,6 +97,7 @@ WRONG_CALLS = {
     'queue group': lambda d: d.wire.subscribe('a', print, 0, 'x y'),
     'request': lambda d: d.wire.request(d.request(print, 0), 'a b'),
     'request type': lambda d: d.wire.request(5, 'a'),
+    'window': lambda d: d.wire.request(d.twin.Request(print, 0, False, WINDOW), 'a'),
     'timeout': lambda d: d.wire.request(d.request(print, 0), 'a', timeout=0),
     'timeout type': lambda d: d.wire.request(d.request(print, 0), 'a', timeout='5'),
     'sid': lambda d: d.wire.unsubscribe('1'),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import _testcapi
 
 from natsev.errors import ProtocolError
-from natsev.wire import ACK, SEQUENCE, Ping, _speedups
+from natsev.wire import ACK, SEQUENCE, WINDOW, Ping, _speedups
 from natsev.wire.shared import LARGE
 from tests.wire.driver import Driver
 
@@ -75,6 +75,8 @@ STEPS = {
     'feed': lambda d: d.wire.feed(b' ' * 300_000),
     'messages': lambda d: receive(d, *MESSAGES),
     'acks': lambda d: (ask_for_acks(d), receive(d, *ACKS)),
+    'window': lambda d: d.wire.request(d.of_window, 'a'),
+    'window acks': lambda d: (d.wire.request(d.of_window, 'a'), receive(d, ACKS[0])),
     'large': lambda d: receive(d, LARGE_MESSAGE, b'x' * (LARGE - 3) + b'\r\n'),
     'events': lambda d: receive(d, b'PING\r\n', b'INFO {}\r\n', b"-ERR 'x'\r\n"),
     'garbage': lambda d: receive(d, b'NONSENSE\r\n'),
@@ -87,7 +89,7 @@ STEPS = {
 
 # Steps in which the wire calls functions written in Python.
 RUN_PYTHON = {'hpublish', 'publish too long', 'publish illegal', 'publish text', 'subscribe'}
-RUN_PYTHON |= {'request', 'acks', 'messages', 'large', 'events', 'garbage'}
+RUN_PYTHON |= {'request', 'acks', 'window acks', 'messages', 'large', 'events', 'garbage'}
 
 
 def prepared():
@@ -96,6 +98,8 @@ def prepared():
     driver.asked_for = driver.request(print_nothing, 3)
     driver.other = driver.request(print_nothing, 3)
     driver.wire.request(driver.asked_for, 'service', b'hello hello')
+    window = _speedups.Window(print_nothing)
+    driver.of_window = _speedups.Request(window, 0, False, WINDOW)
     driver.wire.publish('before', LARGE_PAYLOAD)
     return driver
 
