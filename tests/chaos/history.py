@@ -9,7 +9,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from natsev import NatsError
+from natsev import Cancelled, NatsError
 
 MIB = 1 << 20
 LARGEST = 24 * MIB
@@ -132,8 +132,8 @@ class History:
             return
         assert meta['seq'] >= self._newest[name], f'{name} is an older one than acknowledged'
         put = self._put(meta)
-        # Where nobody knows what became of it, it may be there.
-        assert put.seq == meta['seq'] or put.err is not None
+        # Where nobody knows what became of it, it may be there; a cancelled one has left nothing.
+        assert put.seq == meta['seq'] or (put.err and not isinstance(put.err, Cancelled)), put
         assert read(name) == content(put.number, put.size), f'{name} was altered'
         for delete in deletes:
             behind = all(put.ended < delete.began for put in puts)

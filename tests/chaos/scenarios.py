@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from natsev import DisconnectedError, NatsError, StorageFullError, WrongSequenceError
+from natsev import Cancelled, DisconnectedError, NatsError, StorageFullError, WrongSequenceError
 from tests.chaos.history import MIB
 from tests.chaos.lab import KINDS, LARGE, SMALL, Lab
 from tests.programs import Program
@@ -56,6 +56,21 @@ def cuts(lab: Lab) -> None:
         lab.proxy.refusing = lab.random.random() < 0.3
     lab.proxy.refusing = False
     lab.proxy.cut_after(None)
+
+
+def cancels(lab: Lab) -> None:
+    """Puts and gets that are cancelled at any moment, and a connection that is cut now and then."""
+    lab.behind_proxy()
+    lab.allowed = {**CUT, 'put': (Cancelled,), 'get': (Cancelled,)}
+    lab.traffic()
+    for _ in range(60):
+        lab.pause(0, 0.05)
+        name, size = lab.random.choice('abcdef'), lab.random.choice(SMALL + LARGE)
+        transfer = lab.put(name, size) if lab.random.random() < 0.7 else lab.get(name)
+        lab.pause(0, 0.02)
+        transfer.cancel()
+        if lab.random.random() < 0.2:
+            lab.proxy.cut()
 
 
 def stalls(lab: Lab) -> None:
@@ -191,6 +206,7 @@ SCENARIOS: tuple[Callable[[Lab], None], ...] = (
     kill_in_a_get,
     kills,
     cuts,
+    cancels,
     stalls,
     step_downs,
     node_kills,
