@@ -95,6 +95,14 @@ def server_binary(version: str) -> Path:
     return SERVERS / version / 'bin' / 'nats-server'
 
 
+def present_binary(version: str) -> Path:
+    """Return the nats-server of *version*; where it is not here, the test cannot run."""
+    binary = server_binary(version)
+    if not binary.exists():
+        missing(f'nats-server {version} ({binary})')
+    return binary
+
+
 def pytest_report_header() -> str:
     found = [version for version in VERSIONS if server_binary(version).exists()]
     newest = Server(binary=server_binary('newest')).version
@@ -115,11 +123,8 @@ def server_of() -> Iterator[Callable[[str], Server]]:
     servers: dict[str, Server] = {}
 
     def server_of(version: str) -> Server:
-        binary = server_binary(version)
-        if not binary.exists():
-            missing(f'nats-server {version} ({binary})')
         if version not in servers:
-            servers[version] = Server(binary=binary).start()
+            servers[version] = Server(binary=present_binary(version)).start()
         return servers[version]
 
     yield server_of
@@ -145,6 +150,16 @@ def start_server() -> Iterator[Callable[..., Server]]:
     yield start_server
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def start_any_server(start_server: Callable[..., Server], chaos_seed: int) -> Callable[..., Server]:
+    """The same of a version that the seed decides: of the first seed the newest one."""
+
+    def start_any_server(**options: Any) -> Server:
+        return start_server(binary=present_binary(VERSIONS[-chaos_seed % len(VERSIONS)]), **options)
+
+    return start_any_server
 
 
 @pytest.fixture

@@ -36,13 +36,13 @@ def lab(
     run: Any,
     unique: str,
     chaos_seed: int,
-    start_server: Any,
+    start_any_server: Any,
     proxy: Any,
     the_cluster: Any,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Lab]:
     """A ``Lab`` for one run."""
-    means = Means(start_server, proxy, the_cluster, lambda: tmp_path_factory.mktemp('disk'))
+    means = Means(start_any_server, proxy, the_cluster, lambda: tmp_path_factory.mktemp('lab'))
     lab = Lab(run, unique, chaos_seed, means)
     yield lab
     lab.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from natsev import Cancelled, DisconnectedError, NatsError, StorageFullError, WrongSequenceError
-from tests.chaos.history import MIB
+from tests.chaos.history import MIB, content
 from tests.chaos.lab import KINDS, LARGE, SMALL, Lab
 from tests.programs import Program
 
@@ -37,8 +37,6 @@ def kills(lab: Lab) -> None:
     """kill -9 of the server, four times, under traffic."""
     lab.on_server()
     lab.allowed = CUT
-    # A server that is killed a second time brings back what it had acknowledged to have purged.
-    lab.leaves_orphans = True
     lab.traffic()
     for _ in range(4):
         lab.pause(0.02, 0.4)
@@ -174,6 +172,67 @@ def readers(lab: Lab) -> None:
         lab.run.until(lambda n=enough: len(lab.history.calls) > n)
 
 
+def renames(lab: Lab) -> None:
+    """An object that is renamed again and again while connections are cut."""
+    lab.behind_proxy()
+    data = content(0, 1_000_000)
+    lab.ask(lab.store.put, 'a', data)
+    for _ in range(15):
+        ends: list[object] = []
+        old = lab.random.choice(lab.ask(lab.witness.list))
+        new = lab.random.choice([name for name in 'abc' if name != old])
+        lab.store.update_meta(old, {'name': new}, lambda *end, ends=ends: ends.append(end))
+        lab.pause(0, 0.01)
+        lab.proxy.cut()
+        lab.run.until(lambda ends=ends: ends)
+    # Whatever names there are: to delete one takes nothing from another.
+    while names := lab.ask(lab.witness.list):
+        for name in names:
+            assert lab.ask(lab.witness.get, name) == data
+        lab.ask(lab.witness.delete, lab.random.choice(names))
+
+
+def resumed(lab: Lab) -> None:
+    """kill -9 of clients in a put, then in a get, that others go on with: put(resume=True)."""
+    lab.on_server()
+    directory, data = lab.directory(), content(0, 24 * MIB)
+    source, copy = directory / 'source', directory / 'copy'
+    source.write_bytes(data)
+    settings = {'URL': lab.server.url, 'BUCKET': lab.bucket}
+    for call in (
+        f'put("a", Path({str(source)!r}), done, resume=True)',
+        f'get("a", done, into=Path({str(copy)!r}), resume=True)',
+    ):
+        for _ in range(3):
+            program = Program(_RESUMER, CALL=call, **settings)
+            program.wait_for('begun')
+            lab.pause(0, 0.15)
+            program.kill()
+        program = Program(_RESUMER, CALL=call, **settings)
+        assert program.finish() == (['begun', 'None'], '')
+    assert copy.read_bytes() == data
+    assert sorted(path.name for path in directory.iterdir()) == ['copy', 'source']
+    assert sum(lab.chunks().values()) == lab.ask(lab.store.info, 'a')['chunks']
+    lab.ask(lab.store.delete, 'a')
+
+
+_RESUMER = """
+    import os
+    from pathlib import Path
+    from natsev import JetStream, Nats, ObjectStore, ev
+
+    def done(_result, err, *_):
+        print(err)
+        nats.disconnect()
+
+    nats = Nats(servers=[os.environ['URL']])
+    store = ObjectStore(js=JetStream(nats=nats), bucket=os.environ['BUCKET'])
+    print('begun', flush=True)
+    eval('store.' + os.environ['CALL'])
+    ev.run()
+"""
+
+
 def killed_client(lab: Lab) -> None:
     """kill -9 of the client's process in the middle of a put: the next sweep finds what it left."""
     lab.on_server()
@@ -215,5 +274,7 @@ SCENARIOS: tuple[Callable[[Lab], None], ...] = (
     full_disk,
     race,
     readers,
+    renames,
+    resumed,
     killed_client,
 )
