@@ -95,6 +95,9 @@ class Bucket:
         self._config: dict[str, Any] | None = None
         self._known: dict[str, Known] = {}
         self._others: dict[str, Bucket] = {}
+        # Names that a rename which has broken off may leave two of for one object.
+        self._unsettled: list[tuple[str, ...]] = []
+        self._waiting: list[tuple[tuple[str, ...], Callable[[], None]]] = []
 
     # The configuration.
 
@@ -111,6 +114,11 @@ class Bucket:
     def replicated(self) -> bool:
         """May a direct get be answered by a server that lags behind?"""
         return self.config.get('num_replicas', 1) > 1 or 'mirror' in self.config
+
+    @property
+    def _several(self) -> bool:
+        """Has the stream replicas, which may be about to elect a leader?"""
+        return bool(self.config.get('num_replicas', 1) > 1)
 
     @property
     def allow_direct(self) -> bool:
@@ -195,7 +203,8 @@ class Bucket:
 
         subject = self._subject(f'{endpoint}.{self.stream}')
         request = subject, b'' if body is None else to_json(body), None
-        question = Question(self.nats, op, request, replied, endpoint in _HARMLESS)
+        harmless, patient = endpoint in _HARMLESS, self._several
+        question = Question(self.nats, op, request, replied, twice=harmless, patient=patient)
         op.child = question
         question.ask()
 
@@ -252,7 +261,8 @@ class Bucket:
                 self.failed(op, err, catch)
 
         headers = b'%bNats-Msg-Id: %b\r\n\r\n' % (headers[:-2], msg_id.encode())
-        question = Question(self.nats, op, (subject, payload, headers), replied, twice=True)
+        request = subject, payload, headers
+        question = Question(self.nats, op, request, replied, twice=True, patient=self._several)
         op.child = question
         try:
             question.ask()
@@ -322,7 +332,7 @@ class Bucket:
 
         request = self._subject(f'DIRECT.GET.{self.stream}'), to_json(body), None
         # Of several servers, the one that was asked may be gone.
-        question = DirectQuestion(self.nats, op, request, replied, self.replicated)
+        question = DirectQuestion(self.nats, op, request, replied, twice=self.replicated)
         op.child = question
         question.ask()
 
@@ -348,6 +358,27 @@ class Bucket:
         """Forget all that is known: the bucket is another one now."""
         self._config = None
         self._known.clear()
+
+    # Names.
+
+    def unsettled(self, *names: str) -> Callable[[], None]:
+        """Let what would change *names* wait until the function returned is called."""
+        self._unsettled.append(names)
+
+        def settled() -> None:
+            self._unsettled.remove(names)
+            waiting, self._waiting = self._waiting, []
+            for entry in waiting:
+                self.when_settled(*entry)
+
+        return settled
+
+    def when_settled(self, names: tuple[str, ...], then: Callable[[], None]) -> None:
+        """Call *then*, at once unless one of *names* is unsettled."""
+        if any(name in unsettled for unsettled in self._unsettled for name in names):
+            self._waiting.append((names, then))
+        else:
+            then()
 
     # Chunks.
 

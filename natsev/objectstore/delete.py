@@ -18,11 +18,11 @@ from ..errors import (
     WrongSequenceError,
 )
 from . import record
+from .aftermath import purge_if_deleted
 from .bucket import Bucket, Known
 from .lookup import Entry, find
 from .metas import versions_header
 from .operation import StoreCall
-from .purge import PurgeIfDeleted
 from .record import ObjectMeta
 from .versions import save
 
@@ -55,7 +55,8 @@ class Delete:
 
     def start(self) -> None:
         """Read what is to be deleted, from the leader."""
-        self._bucket.writable(self._call, self._look)
+        bucket = self._bucket
+        bucket.when_settled((self._name,), lambda: bucket.writable(self._call, self._look))
 
     def _look(self) -> None:
         find(self._bucket, self._call, self._name, self._found, leader=True)
@@ -138,7 +139,7 @@ class Delete:
         nuid, subject = entry.meta['nuid'], entry.message['subject']
         unsure = isinstance(err, (DisconnectedError, RequestTimeout))
         if nuid and unsure and not (self._full or self._bucket.nats.is_closed()):
-            PurgeIfDeleted(self._bucket, nuid, subject).start(now=True)
+            purge_if_deleted(self._bucket, subject, nuid)
 
     def _flushed(self, entry: Entry, err: NatsError | None) -> None:
         if err is not None and not self._call.done:

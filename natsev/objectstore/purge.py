@@ -6,15 +6,11 @@ from typing import Any
 
 from ..calls import Call
 from ..errors import RequestTimeout
-from ..jetstream.types import StoredMessage
 from .bucket import Bucket
-from .lookup import known_of
 from .transfer import Transfer
 
 # What a lost connection had sent may still be on its way inside the server, for so many seconds.
 _STRAGGLERS = 0.5
-# How often it is looked whether a tombstone has arrived.
-_LOOKS = 2
 # Without an answer for so many timeouts, and with the connection standing, none will come.
 _MOST_IDLE = 6
 
@@ -52,31 +48,3 @@ class Purge(Transfer):
         self._idles += 1
         if self._idles >= _MOST_IDLE:
             self.fail(RequestTimeout())
-
-
-class PurgeIfDeleted(Purge):
-    """A purge of what a tombstone has deleted, if it was stored: its fate is not known.
-
-    Args:
-        bucket: where.
-        nuid: the chunks' object.
-        subject: where the tombstone went.
-    """
-
-    def __init__(self, bucket: Bucket, nuid: str, subject: str) -> None:
-        super().__init__(bucket, nuid)
-        self._subject = subject
-        self._looks = _LOOKS
-
-    def _go_on(self) -> None:
-        self._bucket.leader(self, {'last_by_subj': self._subject}, self._read)
-
-    def _read(self, message: StoredMessage | None) -> None:
-        known = known_of(message, self._bucket.name)
-        self._looks -= 1
-        if known.nuid == self._nuid and not known.live:
-            super()._go_on()
-        elif known.nuid == self._nuid and self._looks:
-            self._wait(_STRAGGLERS, self._go_on)
-        else:
-            self._end(None, None)  # it stands, or whoever replaced it has purged it

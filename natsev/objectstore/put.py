@@ -33,11 +33,11 @@ from ..headers import Headers
 from ..jetstream.api import parse_reply
 from ..jetstream.types import StoredMessage
 from . import codecs, metas, record
+from .aftermath import Aftermath
 from .bucket import NOTHING, Bucket, Known
 from .chunks import SAFE_PART, Chunks, may_pass
 from .coded import codec_of, plain
 from .lookup import known_of, meta_of
-from .operation import StoreCall
 from .purge import Purge
 from .record import ObjectMeta
 from .source import Buffer, Source
@@ -134,6 +134,7 @@ class Put(Transfer):
         # The same of every attempt; and since when it is not known what became of one.
         self._attempts: dict[int, Known] = {}
         self._unsure_since: float | None = None
+        self._cancelled_late = False  # it counts only if the metadata is not stored
         # The metadata's publish, and the reply to it.
         self._request: Handle | None = None
         self._reply: dict[str, Any] | NatsError | None = None
@@ -301,7 +302,7 @@ class Put(Transfer):
         if self._request is None:
             super().cancel()
         else:
-            self._cancelled = True
+            self._cancelled_late = True
 
     # Reading.
 
@@ -457,29 +458,12 @@ class Put(Transfer):
             return
         self._request = None
         self._reply = err or parse_reply(payload, headers)
-        if self._ended:
-            self._settle_late()
-        elif self.done:
-            self._clean()
-        else:
+        if not self.done:
             self._settle()
-
-    def _settle_late(self) -> None:
-        """The reply comes when nobody waits any longer: only see to it that nothing is left."""
-        if isinstance(self._reply, dict):
-            self._replace(int(self._reply.get('seq') or 0))
-            return
-        call = StoreCall(self._bucket, None)
-
-        def read(message: StoredMessage | None) -> None:
-            current = known_of(message, self._bucket.name)
-            if current.live and current.nuid == self._meta['nuid']:
-                self._replace(current.seq)  # an earlier attempt was stored
-            else:
-                Purge(self._bucket, self._meta['nuid']).start()
-            call.end()
-
-        self._bucket.leader(call, {'last_by_subj': self._subject}, read)
+        elif not self._ended:
+            if isinstance(self._reply, dict):
+                self._unsure_since = monotonic()  # though a chunk was refused
+            self._clean()
 
     def _settle(self) -> None:
         """The metadata's reply is here; the chunk that guards it may still lack its own."""
@@ -488,8 +472,8 @@ class Put(Transfer):
             self._finish(int(reply.get('seq') or 0))
         elif not self._chunks.settled:
             return
-        elif self._cancelled:
-            self.fail(Cancelled())
+        elif self._cancelled_late:
+            self._bucket.leader(self, {'last_by_subj': self._subject}, self._finish_or_cancel)
         elif isinstance(reply, WrongSequenceError):
             self._touch()
             if self._guarded and reply.err_code == _WRONG_LAST_MSG_ID:
@@ -501,10 +485,21 @@ class Put(Transfer):
         elif reply is not None:
             self.fail(reply)
 
+    def _finish_or_cancel(self, message: StoredMessage | None) -> None:
+        """This attempt was refused; an earlier one may have been stored."""
+        current = known_of(message, self._bucket.name)
+        if self._is_ours(current):
+            self._finish(current.seq)
+        else:
+            self.fail(Cancelled())
+
+    def _is_ours(self, known: Known) -> bool:
+        return known.live and known.nuid == self._meta['nuid']
+
     def _overtaken(self, message: StoredMessage | None) -> None:
         """The present metadata is another one than expected: perhaps it is ours."""
         current = known_of(message, self._bucket.name)
-        if current.live and current.nuid == self._meta['nuid']:
+        if self._is_ours(current):
             self._finish(current.seq)
         elif self._take_current(message):
             window = SAFE_PART * self._bucket.duplicate_window
@@ -583,21 +578,40 @@ class Put(Transfer):
             self._doubt()
 
     def _idle(self) -> None:
-        if self.done:
+        if self._request is not None and self.done:
+            self._learn_later()
+        elif self.done:
             self._leave_purge_behind()
         else:
             self.fail(self._chunks.refusal or RequestTimeout())
 
     def _clean(self) -> None:
         """Purge what was stored, once no chunk is on its way any more."""
-        if not self._chunks.count or self._request is not None:
-            # Nothing was sent; or the metadata was, and may yet be stored: its chunks must stay.
+        if self._request is not None and not isinstance(self._err, RequestTimeout):
+            return  # its reply comes next
+        if self._request is not None or self._unsure_since is not None:
+            self._learn_later()
+        elif not self._chunks.count:
             self._end_failed()
         elif isinstance(self._err, RequestTimeout):
             self._leave_purge_behind()
         elif not (self._away or self._chunks.unanswered or self._purging or self._ended):
             self._purging = True
             self._purge(self._was_lost, self._bucket.nats.call(self._end_failed))
+
+    def _learn_later(self) -> None:
+        """End now, though the metadata may be stored, or may yet be: its chunks stay until then."""
+        self._give_up_request()
+
+        def look(known: Known | None) -> None:
+            if known is not None and self._is_ours(known):
+                self._replace(known.seq)
+            elif known is not None:
+                Purge(self._bucket, self._meta['nuid']).start(now=True)
+
+        if not (self._ended or self._nats.is_closed()):
+            Aftermath(self._bucket, self._subject, look).start(now=True)
+        self._end_failed()
 
     def _leave_purge_behind(self) -> None:
         """End now: the server does not answer, and the purge can wait for it alone."""

@@ -1,8 +1,8 @@
 """A request to a stream, which may have no leader for a moment.
 
-While replicas elect one, the server says that nobody is there (which may be for good: ADR-22 asks
-twice again), or that JetStream is unavailable for the moment, or it says nothing at all and forgets
-the request.
+While replicas elect one, the server says that nobody is there (where there are no replicas that may
+be for good: ADR-22 asks twice again), or that JetStream is unavailable for the moment, or it says
+nothing at all and forgets the request.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Question:
         request: subject, payload and headers.
         then: called once as ``then(reply)``, with a dict or an error; not once *op* is done.
         twice: it does no harm when it is carried out twice: silence is not waited out.
+        patient: where nobody is there, somebody will be.
 
     Attributes:
         asked: how many times it was sent.
@@ -53,7 +54,9 @@ class Question:
         op: Operation,
         request: tuple[str, bytes, bytes | None],
         then: Callable[[Any], Any],
+        *,
         twice: bool = False,
+        patient: bool = False,
     ) -> None:
         self._nats = nats
         self._op = op
@@ -61,6 +64,7 @@ class Question:
         self._request = request
         self._then = then
         self._twice = twice
+        self._patient = patient
         self._patience = _PATIENCE
         self._outstanding: list[Handle] = []
         self._timer: Timer | None = None
@@ -127,10 +131,12 @@ class Question:
 
     def _may_change(self, reply: Any) -> bool:
         """Is another answer to be expected, if it is asked again?"""
-        if isinstance(reply, NoResponders):
+        if isinstance(reply, NoResponders) and self._retries:
             self._retries -= 1
-            return self._retries >= 0
-        passing = isinstance(reply, JetStreamError) and reply.err_code in _PASSING
+            return True
+        passing = (self._patient and isinstance(reply, NoResponders)) or (
+            isinstance(reply, JetStreamError) and reply.err_code in _PASSING
+        )
         return passing and monotonic() < self._until
 
     def _answered(self, reply: Any) -> None:
