@@ -30,7 +30,7 @@ autodoc_member_order = 'bysource'
 autodoc_typehints = 'signature'
 # Short names of long types, as the signatures in the source have them.
 autodoc_type_aliases = {name: name for name in ('AnyCallback', 'Payload', 'HeadersOut', 'Sentinel')}
-autodoc_default_options = {'members': True, 'inherited-members': False}
+autodoc_default_options = {'members': True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
