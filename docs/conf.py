@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 
 from sphinx.addnodes import pending_xref
 
@@ -28,8 +29,6 @@ highlight_language = 'none'
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'signature'
-# Short names of long types, as the signatures in the source have them.
-autodoc_type_aliases = {name: name for name in ('AnyCallback', 'Payload', 'HeadersOut', 'Sentinel')}
 autodoc_default_options = {'members': True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -55,12 +54,25 @@ html_theme_options = {
 }
 
 
+_ANY_CALLABLE = '~collections.abc.Callable[[...], ~typing.Any]'
+
+
 def _programs_in_modules(app, what, name, obj, options, lines):
     """Show what a module's docstring indents, a program or a drawing, as it stands."""
     if what == 'module':
         for at in range(len(lines) - 1, 0, -1):
             if lines[at].startswith('    ') and not lines[at - 1].strip():
                 lines[at:at] = ['::', '']
+
+
+def _short_signatures(app, what, name, obj, options, signature, returns):
+    """Say of a callback just that, for the text tells the rest; and of a default that is none."""
+
+    def short(text):
+        text = text.replace(_ANY_CALLABLE, '~collections.abc.Callable')
+        return re.sub(r'<object object at 0x\w+>', '...', text)
+
+    return signature and short(signature), returns and short(returns)
 
 
 def _builtins_are_no_fields(app, doctree):
@@ -72,5 +84,6 @@ def _builtins_are_no_fields(app, doctree):
 
 def setup(app):
     """Tell Sphinx about the above."""
+    app.connect('autodoc-process-signature', _short_signatures)
     app.connect('autodoc-process-docstring', _programs_in_modules)
     app.connect('doctree-read', _builtins_are_no_fields)
