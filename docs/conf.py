@@ -70,7 +70,7 @@ def _short_signatures(app, what, name, obj, options, signature, returns):
 
     def short(text):
         text = text.replace(_ANY_CALLABLE, '~collections.abc.Callable')
-        return re.sub(r'<object object at 0x\w+>', '...', text)
+        return re.sub(r'<object object( at 0x\w+)?>', '...', text)
 
     return signature and short(signature), returns and short(returns)
 
