@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .. import errors
+from .output import note
 
 FAILED = 1
 USAGE = 2
@@ -80,7 +81,7 @@ def _kind(error: BaseException) -> tuple[int, str]:
 def report(error: BaseException, as_json: bool) -> int:
     """Print *error* on stderr, in one line or as JSON, and return the exit code."""
     code, advice = _kind(error)
-    text = ' '.join(_text(error).split())
+    text = _text(error)
     for said, meant in _WORDS.items():
         text = text.replace(said, meant)
     facts: dict[str, Any] = {}
@@ -92,11 +93,12 @@ def report(error: BaseException, as_json: bool) -> int:
 
 def show(kind: str, text: str, advice: str, as_json: bool, **facts: Any) -> None:
     """Print what went wrong on stderr."""
+    text = ' '.join(text.split())
     if as_json:
         error = {'type': kind, 'message': text, **facts}
         click.echo(json.dumps({'error': error}, ensure_ascii=False), err=True)
     else:
-        click.echo(f'natsev: {text}' + (f' ({advice})' if advice else ''), err=True)
+        note(text + (f' ({advice})' if advice else ''))
 
 
 def _text(error: BaseException) -> str:

@@ -15,7 +15,7 @@ import click
 
 from .. import Headers, NatsError, NoResponders, RequestTimeout
 from .command import Command, Run, with_run
-from .output import note, payload_fields
+from .output import note, payload_fields, printable
 from .session import Session
 from .values import duration, header
 
@@ -137,9 +137,9 @@ class Printer:
         if not self.raw:
             answer = f', answers to {reply}' if reply else ''
             extra = ''.join(f', {name} {value}' for name, value in more.items())
-            click.echo(f'[#{self.count}] {subject}{extra}{answer}')
+            click.echo(printable(f'[#{self.count}] {subject}{extra}{answer}'))
             for name, value in headers.pairs() if headers else ():
-                click.echo(f'{name}: {value}')
+                click.echo(printable(f'{name}: {value}'))
             if headers:
                 click.echo()
         if not self.headers_only:

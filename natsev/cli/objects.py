@@ -391,7 +391,7 @@ def rm(
             if dry_run:
                 run.out.fields('delete', name)
             else:
-                click.echo(f'deleted {name}')
+                run.out.say(f'deleted {name}')
         for name in report['changed']:
             note(f'{name}: was replaced meanwhile, and stays')
     return CONFLICT if report['changed'] else None

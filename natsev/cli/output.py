@@ -106,19 +106,27 @@ class Output:
     def say(self, text: str) -> None:
         """Say one of several things that were done; with JSON nothing: all comes at the end."""
         if not self.json:
-            click.echo(text)
+            click.echo(printable(text))
 
     def done(self, text: str, raw: Any) -> None:
         """Say in one line what was done; with JSON, print *raw*."""
         if self.json:
             self.data(raw)
         else:
-            click.echo(text)
+            click.echo(printable(text))
 
 
 def note(text: str) -> None:
     """Say *text* on stderr, beside the result."""
-    click.echo(f'natsev: {text}', err=True)
+    click.echo(f'natsev: {printable(text)}', err=True)
+
+
+def printable(text: str) -> str:
+    """Return *text* with what would move the cursor, or end the line, written out.
+
+    Names may hold anything: one line stays one line, and nothing of them reaches the terminal.
+    """
+    return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def show_time(value: Any) -> str:
@@ -169,9 +177,7 @@ def _cell(value: Any) -> str:
         return ', '.join(_cell(each) for each in value)
     if isinstance(value, Mapping):
         return ', '.join(f'{name}={_cell(each)}' for name, each in value.items())
-    text = '' if value is None else str(value)
-    # Names may hold anything: one row stays one line, and nothing of them reaches the terminal.
-    return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return '' if value is None else printable(str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from ..objectstore.encryption import Encryption
 from . import local
 from .command import Run
 from .failures import NotFound
+from .output import printable
 from .session import Session
 
 _LONGEST_LABEL = 32
@@ -54,4 +55,5 @@ def absent(bucket: str, name: str, version: int | None = None) -> NotFound:
 
 def label(name: str) -> str:
     """Return *name*, short enough to stand beside a bar."""
+    name = printable(name)
     return name if len(name) <= _LONGEST_LABEL else f'{name[: _LONGEST_LABEL - 1]}…'

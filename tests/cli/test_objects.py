@@ -100,6 +100,14 @@ def test_status(cli, bucket, file):
     assert status['bytes'] > 300_000
 
 
+def test_a_name_cannot_reach_the_terminal(cli, bucket):
+    name = 'a\n\x1b[31mred'
+    assert cli('object', 'put', bucket, '-', '-n', name, input=b'x') == (
+        'stored a\\n\\x1b[31mred: 1 bytes in 1 chunk\n'
+    )
+    assert cli('object', 'rm', bucket, '--prefix', 'a', '--force') == ('deleted a\\n\\x1b[31mred\n')
+
+
 def test_rm(cli, bucket, file):
     cli('object', 'put', bucket, file)
     error = cli('object', 'rm', bucket, 'absent', 'report.bin', code=3)
