@@ -58,8 +58,8 @@ def server(
 def _serve(run: Run, started: Server) -> None:
     facts = {'url': started.url, 'version': started.version, 'pid': started.pid}
     run.out.done(f'nats-server {started.version} at {started.url}', facts)
-    note('Ctrl-C ends it')
     try:
+        note('Ctrl-C ends it')
         while started.running:
             time.sleep(_LOOK_SECONDS)
     except KeyboardInterrupt:
