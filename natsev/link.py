@@ -238,6 +238,7 @@ class Link:
             self._went_down(err)
         else:
             _log.info('cannot connect to %s: %s', connection.address, err)
+            self._wire.lost()  # half a frame may have come
         if self.state is not State.WAITING:
             return  # a callback closed or opened the client
         if self._closing:

@@ -84,6 +84,17 @@ def test_first_connection_is_tried_again(run, start_server, unique):
     run.to_end()
 
 
+@pytest.mark.parametrize('more', range(-2, 8))
+def test_a_connection_cut_in_its_greeting_is_tried_again(run, connect, server, proxy, more):
+    """Also in the middle of the server's PONG: what had come of that is forgotten."""
+    with socket.create_connection(('127.0.0.1', server.port)) as greeted:
+        info = greeted.makefile('rb').readline()
+    between = proxy(server)
+    between.cut_after(len(info) + more)
+    nats = connect(port=between.port, **AGAIN)
+    run.until(lambda: between.accepted > 1 and nats.is_connected())
+
+
 def test_attempts_run_out(run):
     errors, closed = [], []
     with socket.create_server(('127.0.0.1', 0)) as taken:
