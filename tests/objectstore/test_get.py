@@ -204,7 +204,8 @@ def test_stream_paused_at_every_chunk(run, store, strategy):
     assert b''.join(got) == data
 
 
-def test_a_paused_get_requests_no_more_and_is_not_late(run, store, strategy, connect):
+def test_a_paused_get_requests_no_more_and_is_not_late(run, store, strategy, monkeypatch):
+    monkeypatch.setattr(fetch, '_LONG_WAY', 60.0)
     store = ObjectStore(js=store._bucket.js, bucket=store.bucket, timeout=200)
     store._bucket.batches = strategy == 'batched direct get'
     data = BIG * 20
