@@ -396,6 +396,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         version: int | None = None,
         resume: bool = False,
         stripes: Sequence[ObjectStore] = (),
+        deleted: bool = False,
     ) -> Transfer:
         """Read an object, or a part of it.
 
@@ -419,6 +420,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             stripes: more handles for the same chunks, of clients on the same loop: of this bucket
                 by connections to other servers of a cluster, or of mirrors of it. A large object
                 is read from all of them at once; one that fails or lags behind is left out.
+            deleted: of a deleted object the callback is given the metadata: ``(None, None, meta)``.
 
         Returns:
             A ``Transfer``.
@@ -456,6 +458,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             if_none_match,
             version,
             stripes,
+            deleted,
         )
 
     def get_stream(
@@ -516,6 +519,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
         if_none_match: str | None,
         version: int | None,
         stripes: Sequence[ObjectStore],
+        deleted: bool = False,
     ) -> Get:
         self._bucket.subjects.meta(name)
         for store in stripes:
@@ -533,6 +537,7 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             if_none_match=check.digest(if_none_match, 'if_none_match'),
             version=None if version is None else check.number(version, 'version', 1),
             stripes=[store._bucket for store in stripes],
+            deleted=bool(deleted),
         )
         get.start()
         return get

@@ -59,6 +59,7 @@ class Get(Transfer):
         version: the sequence of an earlier version to be read; None: the present one.
         decode: what codecs did is undone; else the bytes are those that are stored.
         stripes: more ways to the bucket's chunks.
+        deleted: the result of a deleted object has its metadata.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Get(Transfer):
         indexes: dict[str, Index] | None = None,
         decode: bool = True,
         stripes: Sequence[Bucket] = (),
+        deleted: bool = False,
     ) -> None:
         super().__init__(bucket, call, progress)
+        self._deleted = deleted
         self._stripes = stripes
         self._version = version
         self._name = name
@@ -140,7 +143,7 @@ class Get(Transfer):
             self.fail(ObjectChanged(bucket=where.name, name=self._name))
             return
         if meta is None or meta['deleted']:
-            self._finish(None, None)
+            self._finish(None, meta if self._deleted else None)
             return
         self._where, self._meta = where, meta
         if self._if_none_match and record.digest_bytes(meta['digest']) == self._if_none_match:

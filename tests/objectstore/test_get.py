@@ -132,6 +132,19 @@ def test_info_of_a_deleted_object(run, store):
 # Where the bytes go.
 
 
+def test_a_deleted_object_on_request(run, store, tmp_path):
+    run.call(store.put, 'a', b'abc', description='mine')
+    run.call(store.delete, 'a')
+    assert run.call(store.get, 'a') == (None, None, None)
+    for into in (None, tmp_path / 'out'):
+        data, err, meta = run.call(store.get, 'a', deleted=True, into=into)
+        assert (data, err) == (None, None)
+        assert meta == run.call(store.info, 'a', deleted=True)[0]
+        assert (meta['name'], meta['deleted']) == ('a', True)
+    assert run.call(store.get, 'none', deleted=True) == (None, None, None)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize('size', [0, 10, 1_000_000])
 def test_into_a_path(run, store, tmp_path, size):
     run.call(store.put, 'a', BIG[:size])
