@@ -24,6 +24,11 @@ class Budget:
         self._used = 0
         self._waiting: deque[Callable[[], None]] = deque()
 
+    @property
+    def free(self) -> int:
+        """How many bytes may be requested now; less than 0 where one has more than all."""
+        return MOST - self._used
+
     def take(self, size: int, again: Callable[[], None]) -> bool:
         """Take *size* bytes if they are there; else have *again* called when some are."""
         if self._used and self._used + size > MOST:

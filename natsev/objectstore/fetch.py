@@ -19,6 +19,7 @@ from ..errors import DisconnectedError, JetStreamError, NatsError, NoResponders
 from ..headers import Headers
 from ..jetstream import Consumption, Message
 from ..jetstream.api import to_json
+from ..loop import Timer
 from .bucket import Bucket
 from .budget import MOST, budget_of
 from .record import ObjectMeta
@@ -38,6 +39,8 @@ _MOST_NEAR = 3
 # So much comes in one batch. The first of several is smaller: it tells whether the chunks lie one
 # behind the other.
 _ONE, _FIRST = 7 * MIB, 2 * MIB
+# Seconds for which a get without room keeps its consumer.
+_SHORT_PAUSE = 1.0
 # The share of a consumer's window at which it is filled up.
 _THRESHOLD, _LONG_THRESHOLD = 0.5, 0.9
 # What one message costs beside its payload, counted by max_bytes too: subject and headers.
@@ -387,26 +390,28 @@ class Ordered:
         far = _is_far(bucket)
         window = _LONG_AT_ONCE * _LONG_BATCH if far else _AT_ONCE * _BATCH
         # A request for bytes must have room for the largest message: metadata may lie about it.
-        largest = bucket.nats.server_info().get('max_payload', MIB) + _OVERHEAD
-        self._cost = min(max(min(window, left + (left >> 3)), largest), MOST)
-        self._window: dict[str, Any] = (
-            {'max_bytes': self._cost, 'threshold': _LONG_THRESHOLD if far else _THRESHOLD}
-            if largest <= MOST
-            else {'batch': 1}
-        )
+        self._least = bucket.nats.server_info().get('max_payload', MIB) + _OVERHEAD
+        self._most = min(max(min(window, left + (left >> 3)), self._least), MOST)
+        self._threshold = _LONG_THRESHOLD if far else _THRESHOLD
+        self._cost = 0
         self._last_seq = seq
         self._consumption: Consumption | None = None
+        self._leaving: Timer = bucket.nats.port.timer(self._stop)
         self.waiting = False
 
     def more(self) -> None:
         if not self._reader.has_room:
             return
         if self._consumption is not None:
+            self._leaving.stop()
             self._consumption.resume()
             return
-        self.waiting = not self._budget.take(self._cost, self.more)
+        cost = min(self._most, max(self._least, self._budget.free))
+        self.waiting = not self._budget.take(cost, self.more)
         if self.waiting:
             return
+        self._cost = cost
+        window = {'max_bytes': cost, 'threshold': self._threshold}
         self._consumption = self._bucket.js.ordered(
             self._bucket.stream,
             self._message,
@@ -414,15 +419,18 @@ class Ordered:
             opt_start_seq=self._last_seq + 1,
             on_caught_up=self._reader.short,
             on_end=self._ended,
-            **self._window,
+            **(window if self._least <= MOST else {'batch': 1}),
         )
 
     def close(self) -> None:
         self.waiting = False
         self._budget.forget(self.more)
         self._stop()
+        self._leaving.close()
 
     def _stop(self) -> None:
+        """Begin again after the last message when there is room."""
+        self._leaving.stop()
         consumption, self._consumption = self._consumption, None
         if consumption is not None:
             consumption.stop()
@@ -431,9 +439,13 @@ class Ordered:
     def _message(self, message: Message) -> None:
         if self._reader.done or self._consumption is None:
             return
+        self._last_seq = message.seq
         self._reader.chunk(message.seq, message.payload)
         if self._consumption is not None and not self._reader.has_room:
-            self._consumption.pause()  # what is on its way still comes
+            # What is on its way still comes. Who waits longer leaves its share to others.
+            self._consumption.pause()
+            if not self._leaving.active:
+                self._leaving.start(_SHORT_PAUSE)
 
     def _ended(self, err: Any) -> None:
         if err is not None and self._consumption is not None:

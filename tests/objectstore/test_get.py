@@ -706,6 +706,7 @@ def slow_disk(monkeypatch):
         disk.wait()
         sync(file)
 
+    monkeypatch.setattr(fetch, '_LONG_WAY', 60.0)  # however slow the machine is
     monkeypatch.setattr(sink, '_datasync', datasync)
     monkeypatch.setattr(sink, '_FLUSH', 1 << 20)
     monkeypatch.setattr(sink, '_MOST_UNFLUSHED', 2 << 20)
@@ -752,3 +753,26 @@ def test_cancelled_while_the_disk_is_busy(run, store, slow_disk, tmp_path):
     run.until(lambda: results)
     assert isinstance(results[0][1], Cancelled)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.usefixtures('way')
+def test_large_gets_share_what_may_be_on_its_way(run, store, inside, strategy, monkeypatch):
+    monkeypatch.setattr(fetch, '_SHORT_PAUSE', 0.05)
+    data = BIG * 40
+    run.call(store.put, 'a', data)
+    paused, results = [], []
+
+    def pause(chunk):
+        if not paused:
+            paused.append(chunk)
+            transfer.pause()
+
+    transfer = store.get_stream('a', pause, lambda *result: results.append(result))
+    run.until(lambda: paused)
+    for _ in range(3):  # at the same time, while the first holds its share
+        store.get('a', lambda data, err, meta: results.append(data))
+    run.until(lambda: len(results) == 3)
+    assert results == [data] * 3
+    transfer.resume()
+    run.until(lambda: len(results) == 4)
+    assert results[3][1] is None
