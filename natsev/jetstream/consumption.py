@@ -11,6 +11,7 @@ from ..calls import Handle
 from ..errors import DisconnectedError, JetStreamError, JetStreamNotEnabledError, NatsError
 from ..headers import Headers
 from .api import Api, Then
+from .asking import Asking
 from .later import Later
 from .status import Kind
 
@@ -22,8 +23,6 @@ _log = logging.getLogger('natsev')
 # (ADR-22), one that has stood goes on for about a minute.
 _DELAYS = (0.0, 0.25, 0.25, 0.5, 1.0, 2.0, 4.0) + (5.0,) * 10
 _TRIES_AT_FIRST = 3
-# ms to wait for the answer of the first try, and twice as long each time.
-_FIRST_TIMEOUT = 1000
 
 AnyCallback = Callable[..., Any]
 
@@ -132,9 +131,7 @@ class Consumption:
                 if not isinstance(err, DisconnectedError):
                     then(reply, err)
 
-        # Nobody answers while a leader is elected: what is asked is soon asked again.
-        timeout = min(_FIRST_TIMEOUT * 2**self._tries, self._api.timeout)
-        step = self._api.ask(endpoint, body, replied, timeout)
+        step = Asking(self._api, endpoint, body, replied)
         self._next(step)
 
     def _next(self, step: Handle | None) -> None:

@@ -354,3 +354,23 @@ def test_a_server_that_does_not_answer_is_soon_asked_again(run, start_server, co
     losses.end()
     run.until(lambda: messages)
     consumption.stop()
+
+
+def test_a_server_that_takes_its_time_makes_one_consumer(
+    run, js, stream, fill, server, proxy, connect
+):
+    """It is asked more than once, and the first answer counts."""
+    fill(js, f'{stream}.a', 'abcde')
+    between = proxy(server)
+    far = JetStream(nats=connect(port=between.port))
+    assert run.call(far.stream_info, stream)[1] is None
+    got = Got()
+    between.stall()
+    consumption = far.ordered(stream, got, **got.callbacks())
+    timer = js.nats.port.timer(between.flow)
+    timer.start(1.2)
+    run.until(lambda: got.caught_up)
+    timer.close()
+    assert got.seqs == [1, 2, 3, 4, 5]
+    assert len(run.call(js.consumer_names, stream)[0]) == 1
+    consumption.stop()
