@@ -23,7 +23,8 @@ from tests.proxy import Proxy
 _SETTLE, _TIDY = 60, 30
 _BEAT = 0.005
 SMALL, LARGE = (0, 100, 100_000), (300_000, 1_000_000, 4_000_000)
-# What traffic does, and how often.
+# What traffic does, and how often; how many calls it keeps going.
+_AT_ONCE = 6
 KINDS = {'put': 12, 'get': 12, 'delete': 4, 'list': 1, 'status': 1, 'info': 1}
 _AGAIN = {
     'reconnect': True,
@@ -202,11 +203,11 @@ class Lab:
         self._goes_on = True
         self._names, self._sizes = names, sizes
         self.watch()
-        for _ in range(4):
+        for _ in range(_AT_ONCE):
             self._next()
 
     def _next(self) -> None:
-        if not self._goes_on:
+        if not self._goes_on or self.history.pending >= _AT_ONCE:
             return
         kind = self.random.choices(list(KINDS), list(KINDS.values()))[0]
         name = self.random.choice(self._names)
