@@ -157,7 +157,8 @@ def start_any_server(start_server: Callable[..., Server], chaos_seed: int) -> Ca
     """The same of a version that the seed decides: of the first seed the newest one."""
 
     def start_any_server(**options: Any) -> Server:
-        return start_server(binary=present_binary(VERSIONS[-chaos_seed % len(VERSIONS)]), **options)
+        version = VERSIONS[-chaos_seed % len(VERSIONS)]
+        return start_server(**{'binary': present_binary(version), **options})
 
     return start_any_server
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
@@ -58,6 +58,7 @@ class Lab:
         random: the seed's: decides all that is left to chance.
         timeout: of the store, in ms.
         allowed: the errors that a call may end with, by kind.
+        keeps: how many earlier versions puts keep.
         leaves_orphans: a sweep has to tidy up: no store could do it by itself.
     """
 
@@ -69,6 +70,7 @@ class Lab:
         self.allowed: dict[str, tuple[type[NatsError], ...]] = {}
         self.timeout = 20_000
         self.leaves_orphans = False
+        self.keeps = 0
         self.server: Server
         self.proxy: Proxy
         self.cluster: Cluster
@@ -92,11 +94,11 @@ class Lab:
         self.server = self._means.server(**server_options)
         self._open([self.server.url], [self.server.url], options)
 
-    def behind_proxy(self) -> None:
+    def behind_proxy(self, options: dict[str, Any] | None = None, **server_options: Any) -> None:
         """Take place on a server of its own, which the user reaches through a proxy."""
-        self.server = self._means.server()
+        self.server = self._means.server(**server_options)
         self.proxy = self._means.proxy(self.server)
-        self._open([f'nats://127.0.0.1:{self.proxy.port}'], [self.server.url], None)
+        self._open([f'nats://127.0.0.1:{self.proxy.port}'], [self.server.url], options)
 
     def on_cluster(self) -> None:
         """Take place on three replicas, of a cluster that others use after us."""
@@ -156,6 +158,8 @@ class Lab:
 
         made, told = self.history.begin('put', name, stored, size)
         data, text = content(made.number, size), str(made.number)
+        if self.keeps:
+            options['keep_versions'] = self.keeps
         return (store or self.store).put(name, data, told, description=text, **options)
 
     def get(self, name: str, store: ObjectStore | None = None) -> Any:
@@ -330,9 +334,8 @@ class Lab:
             self.run.until(lambda: self.history.saw_all(found))
         if self.leaves_orphans:
             self.ask(self.witness.sweep, older_than=0)
-        self._await_chunks(
-            {meta['nuid']: meta['chunks'] for meta in found.values() if meta['chunks']}
-        )
+        self._await_chunks(found)
+        self._check_versions(found)
         report = self.ask(self.witness.sweep, older_than=0, dry_run=True)
         for what in ('orphans', 'short', 'broken', 'duplicates'):
             assert report[what] == []
@@ -348,6 +351,16 @@ class Lab:
         assert len({meta['name'] for meta in metas}) == len(metas)
         return {meta['name']: meta for meta in metas}
 
+    def _versions(self, names: Iterable[str]) -> list[Any]:
+        if not self.keeps:
+            return []
+        return [meta for name in names for meta in self.ask(self.witness.versions, name)]
+
+    def _check_versions(self, names: Iterable[str]) -> None:
+        for meta in self._versions(names):
+            data = self.ask(self.witness.get, meta['name'], version=meta['seq'])
+            assert data == content(int(meta['description']), meta['size']), meta
+
     def _read(self, name: str) -> bytes:
         data: bytes = self.ask(self.witness.get, name)
         return data
@@ -359,12 +372,19 @@ class Lab:
         options = {'subjects_filter': f'{prefix}>'}
         info = self.ask(js.stream_info, f'OBJ_{self.bucket}', options)
         subjects = info['state'].get('subjects') or {}
-        return {subject.removeprefix(prefix): number for subject, number in subjects.items()}
+        numbers = {subject.removeprefix(prefix): number for subject, number in subjects.items()}
+        # Where metadata of earlier versions are kept.
+        return {nuid: n for nuid, n in numbers.items() if not nuid.startswith('versions.')}
 
-    def _await_chunks(self, named: dict[str, int]) -> None:
+    def _await_chunks(self, found: dict[str, Any]) -> None:
         """Wait until there are no chunks but those that metadata names."""
         deadline = monotonic() + _TIDY
-        while (chunks := self.chunks()) != named and monotonic() < deadline:
+        while True:
+            metas = [*found.values(), *self._versions(found)]
+            named = {meta['nuid']: meta['chunks'] for meta in metas if meta['chunks']}
+            chunks = self.chunks()
+            if chunks == named or monotonic() > deadline:
+                break
             self.pause(0.1, 0.1)
         lacking = {nuid: n for nuid, n in named.items() if chunks.get(nuid) != n}
         left = {nuid: n for nuid, n in chunks.items() if nuid not in named}

@@ -172,6 +172,33 @@ def readers(lab: Lab) -> None:
         lab.run.until(lambda n=enough: len(lab.history.calls) > n)
 
 
+def versions(lab: Lab) -> None:
+    """Puts that keep two earlier versions, while connections are cut."""
+    lab.behind_proxy()
+    lab.allowed = CUT
+    lab.keeps = 2
+    lab.traffic('abc')
+    for _ in range(20):
+        lab.pause(0.01, 0.1)
+        lab.proxy.cut()
+
+
+def commits(lab: Lab) -> None:
+    """Two objects in one commit, all or nothing, while connections are cut."""
+    lab.behind_proxy({'atomic': True}, binary=None)  # the newest: old ones cannot
+    for number in range(1, 30):
+        data, ends = content(number, lab.random.choice(SMALL + LARGE[:1])), []
+        lab.store.commit([('x', data), ('y', data)], lambda *end, ends=ends: ends.append(end))
+        lab.pause(0, 0.02)
+        if lab.random.random() < 0.7:
+            lab.proxy.cut()
+        lab.run.until(lambda ends=ends: ends)
+        assert ends[0][1] is None
+        assert lab.ask(lab.witness.get, 'x') == lab.ask(lab.witness.get, 'y') == data
+    for name in 'xy':
+        lab.ask(lab.store.delete, name)
+
+
 def renames(lab: Lab) -> None:
     """An object that is renamed again and again while connections are cut."""
     lab.behind_proxy()
@@ -274,6 +301,8 @@ SCENARIOS: tuple[Callable[[Lab], None], ...] = (
     full_disk,
     race,
     readers,
+    versions,
+    commits,
     renames,
     resumed,
     killed_client,
