@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-FEW, MANY = 500, 2_500
+FEW, MANY = 640, 3_200
 _COLLECTED = re.compile(r'Collected *: *(\d+)')
 
 _CLIENT = """
@@ -32,9 +32,30 @@ def feed(frames):
         wire.feed(b''.join(frames[at : at + 100]))
         while wire.next_event() is not None: pass
 """
-_JETSTREAM = (
-    _CLIENT + 'from natsev import JetStream\njs = JetStream(nats=nats)\ndef got(*_): pass\n'
-)
+# A client that thinks it is connected; every answer is here before the question.
+_ANSWERED = """
+from natsev import JetStream, KV, Nats
+nats = Nats()
+js = JetStream(nats=nats)
+kv = KV(js=js, bucket='bench')
+keys = [f'key-{n}' for n in range(100)]
+payload = bytes(100)
+wire = nats._wire
+wire.live = True
+def frames(answer):
+    head = b'MSG ' + wire.inbox.encode()
+    return [head + b'%x 1 %d\\r\\n%b\\r\\n' % (n, len(answer), answer) for n in range(1, 10_000)]
+ack = b'{"stream":"bench","seq":1234567}'
+def keep(N, call, frames):
+    def got(_result, _err):
+        call(got)
+    for _ in range(64):
+        call(got)
+    for at in range(0, N, 64):
+        wire.feed(b''.join(frames[at : at + 64]))
+        while wire.next_event() is not None: pass
+        while pieces := wire.output(): wire.sent(sum(map(len, pieces)))
+"""
 
 # What is counted: the preparation, and what is done ``N`` times.
 CASES = {
@@ -52,9 +73,9 @@ CASES = {
         "feed([b'HMSG bench.pub %d 25 125\\r\\nNATS/1.0\\r\\nName: value\\r\\n\\r\\n%b\\r\\n'"
         ' % (sid, bytes(100))] * N)',
     ),
-    'request': (
-        _CLIENT + 'def got(*_): pass\n',
-        "for _ in range(N): nats.request('bench.echo', payload, got, timeout=5000)",
+    'request and reply, 64 outstanding': (
+        _ANSWERED + 'answers = frames(payload)\n',
+        "keep(N, lambda got: nats.request('bench.echo', payload, got, timeout=5000), answers)",
     ),
     'request and reply, wire only': (
         _WIRE,
@@ -63,9 +84,13 @@ CASES = {
         "feed([b'MSG %b%b 1 100\\r\\n%b\\r\\n' % (wire.inbox.encode(), request.token.encode(),"
         ' bytes(100)) for request in requests])',
     ),
-    'publish into a stream': (
-        _JETSTREAM,
-        "for _ in range(N): js.js_publish('bench.js', payload, got)",
+    'publish into a stream and its ack': (
+        _ANSWERED + 'answers = frames(ack)\n',
+        "keep(N, lambda got: js.js_publish('bench.js', payload, got), answers)",
+    ),
+    'put into a bucket and its ack': (
+        _ANSWERED + 'import itertools\nanswers, key = frames(ack), itertools.cycle(keys)\n',
+        'keep(N, lambda got: kv.put(next(key), payload, got), answers)',
     ),
 }
 
@@ -102,9 +127,9 @@ def main() -> None:
     twins = {'python': {'NATSEV_PUREPYTHON': '1'}}
     if wire_implementation == 'compiled':
         twins = {'compiled': {}, **twins}
-    print(f'{"instructions for each":32}' + ''.join(f'{twin:>12}' for twin in twins))
+    print(f'{"instructions for each":36}' + ''.join(f'{twin:>12}' for twin in twins))
     for name, (setup, statement) in CASES.items():
-        print(f'{name:32}', end='', flush=True)
+        print(f'{name:36}', end='', flush=True)
         for environ in twins.values():
             print(f'{count(setup, statement, environ):12,.0f}', end='', flush=True)
         print()

@@ -66,7 +66,7 @@ MAY_IMPORT = {
     'otel': LEAVES + ' calls',
     'micro': LEAVES + ' calls nats settings',
     'kv': LEAVES + ' calls codec jetstream wire',
-    'objectstore': LEAVES + ' calls jetstream jobs loop nats',
+    'objectstore': LEAVES + ' calls jetstream jobs loop nats wire',
     'gevent': LEAVES + ' ev loop',
     'server': 'errors',
 }

@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 NODE = Path(os.environ.get('NATSEV_NODE', ROOT / '.cache' / 'node'))
 
+PYEV = ROOT / '.venv-pyev' / 'bin' / 'python'  # where make builds the real pyev
+
 REFERENCE = 'nats-py'  # what ratios are given to
 LIMIT = 'raw'
 
@@ -38,7 +40,7 @@ class Client:
     def lacking(self) -> str | None:
         """What the client needs and this machine lacks, if anything."""
         for module in self.modules:
-            if importlib.util.find_spec(module) is None:
+            if not self._has(module):
                 return f'{module} is not installed'
         if self.compiled and not _compiled():
             return 'the compiled wire is not built'
@@ -48,6 +50,14 @@ class Client:
             if not (NODE / 'node_modules' / '@nats-io' / 'obj').exists():
                 return f'the JavaScript client is not in {NODE}'
         return None
+
+    def _has(self, module: str) -> bool:
+        python = self.command[0]
+        if python == sys.executable:
+            return importlib.util.find_spec(module) is not None
+        return not subprocess.run(
+            [python, '-c', f'import {module}'], capture_output=True
+        ).returncode
 
 
 def _compiled() -> bool:
@@ -72,7 +82,12 @@ CLIENTS = [
         _python('natsev_client'),
         {'NATSEV_LOOP': 'gevent', 'NATSEV_PUREPYTHON': '1'},
     ),
-    Client('natsev-pyev', _python('natsev_client'), {'NATSEV_LOOP': 'pyev'}, ('pyev',)),
+    Client(
+        'natsev-pyev',
+        [str(PYEV) if PYEV.exists() else sys.executable, *_python('natsev_client')[1:]],
+        {'NATSEV_LOOP': 'pyev'},
+        ('pyev',),
+    ),
     Client('nats-py', _python('natspy_client'), modules=('nats',)),
     Client('nats-py-uvloop', _python('natspy_client', '--uvloop'), modules=('nats', 'uvloop')),
     Client('natsrpy', _python('natsrpy_client'), modules=('natsrpy',)),

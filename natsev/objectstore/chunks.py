@@ -6,6 +6,9 @@ after a lost connection, or because its acknowledgement does not come: a server 
 drops messages without a word. When the server refuses one in the middle of the window, or drops it,
 those after it may have been stored: they are deleted, and all from that one on are sent again in a
 smaller window.
+
+The wire counts the acknowledgements. Python is called when half of those that are awaited are here,
+and when there is anything else than an acknowledgement.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from ..errors import (
 )
 from ..headers import Headers
 from ..jetstream.api import Reply, parse_reply
+from ..nats import PendingRequest
+from ..wire import WINDOW, Window
 from .bucket import Bucket
 from .operation import Operation
 from .source import Buffer
@@ -112,6 +117,17 @@ class _Chunk:
         self.chunks._replied(self, payload, err, headers)
 
 
+class _Sent(PendingRequest):
+    """A chunk on its way: the wire counts its acknowledgement, anything else comes to ``end``."""
+
+    __slots__ = ('chunk',)
+
+    chunk: _Chunk
+
+    def end(self, payload: bytes | None, err: NatsError | None, headers: Headers | None, /) -> None:
+        self.chunk.replied(payload, err, headers)
+
+
 class _Probe:
     """The first unanswered chunk, sent a second time after a silence: what becomes of that tells.
 
@@ -182,6 +198,7 @@ class Chunks:
         self._last_seq = 0
         self._more_soon = False
         self._probe: _Probe | None = None
+        self._acks = Window(self._acknowledged)
 
     @property
     def _window(self) -> int:
@@ -256,23 +273,58 @@ class Chunks:
         self.unanswered += 1
         chunk.seq = 0
         chunk.sent_at = chunk.sent_at or monotonic()
-        chunk.request = self._publish(chunk, chunk.replied)
+        self._publish(chunk)
 
-    def _publish(self, chunk: _Chunk, replied: Callable[..., Any]) -> Handle:
+    def _publish(self, chunk: _Chunk) -> None:
+        if not chunk.index:  # its acknowledgement is timed
+            chunk.request = self._request(chunk, chunk.replied)
+            return
+        chunk.request = request = _Sent(self._acks, 0, False, WINDOW)
+        request.nats = self._nats
+        request.subject = self._subject
+        request.chunk = chunk
+        self._nats.ask(request, chunk.piece, None, self._headers(chunk))
+        self._acks.low = self._acks.waiting // 2
+
+    def _request(self, chunk: _Chunk, replied: Callable[..., Any]) -> Handle:
+        block = self._headers(chunk)
+        return self._nats.request(self._subject, chunk.piece, replied, headers=block)
+
+    def _headers(self, chunk: _Chunk) -> bytes:
         msg_id = self._msg_id(chunk).encode()
         extra = self._extra
         if chunk.fenced:
             extra += b'Nats-Expected-Last-Subject-Sequence: %d\r\n' % self._last_seq
-        block = b'NATS/1.0\r\nNats-Msg-Id: %b\r\n%b\r\n' % (msg_id, extra)
-        return self._nats.request(self._subject, chunk.piece, replied, headers=block)
+        return b'NATS/1.0\r\nNats-Msg-Id: %b\r\n%b\r\n' % (msg_id, extra)
 
     # Replies.
+
+    def look(self) -> None:
+        """See whether acknowledgements have come that were only counted."""
+        if self._collect():
+            self._advance()
+
+    def _acknowledged(self) -> None:
+        self._collect()
+        self._advance()
+
+    def _collect(self) -> bool:
+        """Take note of what the wire has counted; was there anything?"""
+        before = self.unanswered
+        for chunk in self._sent:
+            request = chunk.request
+            if isinstance(request, _Sent) and request.seq:
+                chunk.request = None
+                chunk.seq = request.seq
+                self.unanswered -= 1
+        return self.unanswered < before
 
     def _replied(
         self, chunk: _Chunk, payload: bytes | None, err: NatsError | None, headers: Headers | None
     ) -> None:
         if chunk.request is None or isinstance(err, (Cancelled, DisconnectedError)):
             return  # given up, or about to be: see lost()
+        self._collect()
         chunk.request = None
         self.unanswered -= 1
         self._answered(chunk, err or parse_reply(payload, headers))
@@ -318,6 +370,7 @@ class Chunks:
 
     def ask_again(self) -> bool:
         """Send again what is without an answer for too long. Was there anything?"""
+        self._collect()
         unanswered = [chunk for chunk in self._sent if chunk.request is not None]
         if not unanswered or monotonic() - unanswered[0].sent_at > self._safe_seconds():
             return False
@@ -329,11 +382,12 @@ class Chunks:
         else:
             self._narrow()
             self._probe = probe = _Probe(self, unanswered)
-            probe.request = self._publish(probe.chunk, probe.replied)
+            probe.request = self._request(probe.chunk, probe.replied)
         return True
 
     def _probed(self, probe: _Probe, reply: Reply | NatsError) -> None:
         probe.request = None
+        self._collect()
         awaited, refused = probe.awaited, isinstance(reply, NatsError)
         if self.refusal is not None or (refused and not awaited) or _in_process(reply):
             return
@@ -342,7 +396,7 @@ class Chunks:
         if not refused:
             for chunk in dropped:
                 self.unanswered += 1
-                chunk.request = self._publish(chunk, chunk.replied)
+                self._publish(chunk)
         if awaited:
             self._give_up([probe.chunk])
             self._answered(probe.chunk, reply)
@@ -439,6 +493,7 @@ class Chunks:
     def lost(self) -> None:
         """The connection is lost: nothing that was sent will be answered."""
         self._stop_asking()
+        self._collect()
         self._give_up(self._sent)  # what is still queued here must not go out on its own later
 
     def recover(self) -> None:

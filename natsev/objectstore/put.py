@@ -566,6 +566,10 @@ class Put(Transfer):
             return self._expected is None or not self._chunks.settled
         return self._stage not in (_Stage.STARTING, _Stage.COMPARING) or self.done
 
+    def check_progress(self, now: float, timeout: float) -> None:
+        self._chunks.look()
+        super().check_progress(now, timeout)
+
     def _ask_again(self) -> None:
         if self.done:
             return

@@ -7,7 +7,7 @@ where the fuzzer begins.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -20,7 +20,7 @@ from natsev.jetstream.api import parse_reply
 from natsev.jetstream.stored import from_direct, from_leader
 from natsev.opening import parse_info
 from natsev.pool import Member, Pool
-from natsev.wire import YIELD, pure
+from natsev.wire import ACK, SEQUENCE, WINDOW, YIELD, pure
 from tests.wire.driver import Driver, bytewise
 from tests.wire.test_parsing import BAD, EXAMPLES
 from tests.wire.test_puback import COMMON, OTHERS
@@ -61,8 +61,10 @@ def _heard(twin: ModuleType, chunks: Iterable[bytes]) -> tuple[list[Any], str | 
     def replied(payload: bytes | None, err: NatsError | None, headers: Headers | None) -> None:
         heard.append(('reply', payload, type(err), headers and headers.raw))
 
-    # Its reply comes to _INBOX.me.1, as subscription 1.
+    # Their replies come to _INBOX.me.1 and so on, as subscription 1.
     driver.wire.request(driver.request(replied, multi=True), 'service', b'')
+    for request in _acknowledged(twin, heard, replied):
+        driver.wire.request(request, 'service', b'')
     for _ in range(2):
         driver.wire.subscribe('>', message, 4)
     try:
@@ -75,6 +77,23 @@ def _heard(twin: ModuleType, chunks: Iterable[bytes]) -> tuple[list[Any], str | 
         error = str(err)
     assert driver.raised == []
     return heard, error
+
+
+def _acknowledged(
+    twin: ModuleType, heard: list[Any], replied: Callable[..., None]
+) -> Iterator[Any]:
+    """Requests for acknowledgements, of each kind."""
+
+    class Acknowledged(twin.Request):  # type: ignore[name-defined,misc]
+        def end(self, payload: bytes | None, err: NatsError | None, headers: Any, /) -> None:
+            replied(payload, err, headers)
+
+    for reads in (ACK, SEQUENCE):
+        yield Acknowledged(lambda result, err: heard.append(('ack', result, err)), 2, True, reads)
+    window = twin.Window(lambda: heard.append(('window', counted.seq)))
+    window.low = 1
+    counted = Acknowledged(window, 0, True, WINDOW)
+    yield counted
 
 
 def headers(data: bytes) -> None:
@@ -182,6 +201,11 @@ SEEDS: dict[str, list[bytes]] = {
         *(data for data in (*dict(EXAMPLES), *BAD) if len(data) < _SHORT),
         b'MSG _INBOX.me.1 1 2\r\nhi\r\n',
         b'HMSG _INBOX.me.1 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n',
+        *(
+            b'MSG _INBOX.me.%d 1 22\r\n{"stream":"S","seq":%d}\r\n' % (token, token)
+            for token in (2, 3, 4)
+        ),
+        b'MSG _INBOX.me.2 1 4\r\nwhat\r\nHMSG _INBOX.me.4 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n',
         b'MSG a 2 1\r\nx\r\nMSG a 3 0\r\n\r\nPING\r\n',
     ],
     'headers': [

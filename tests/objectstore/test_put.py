@@ -22,6 +22,7 @@ from natsev import (
     StorageFullError,
     WrongSequenceError,
 )
+from natsev.objectstore import chunks
 
 BIG = os.urandom(1_000_000)
 
@@ -35,10 +36,10 @@ def test_sizes(run, store, inside, size):
     data = BIG[:size]
     info, err = run.call(store.put, 'a', data)
     assert err is None
-    chunks = -(-size // 131072)
-    assert (info['size'], info['chunks'], info['digest']) == (size, chunks, digest(data))
+    count = -(-size // 131072)
+    assert (info['size'], info['chunks'], info['digest']) == (size, count, digest(data))
     assert info['seq'] == inside.message('a')['seq']
-    assert inside.chunks() == ({info['nuid']: chunks} if chunks else {})
+    assert inside.chunks() == ({info['nuid']: count} if count else {})
     assert run.call(store.get, 'a')[:2] == (data, None)
 
 
@@ -156,6 +157,29 @@ def test_chunk_size_is_clamped_to_what_the_stream_takes(run, store, inside):
     assert err is None
     assert info['options']['max_chunk_size'] < 10_000
     assert run.call(store.get, 'a')[0] == BIG[:100_000]
+
+
+def test_acknowledgements_are_counted_without_a_call_for_each(run, store, monkeypatch):
+    called = []
+
+    def counting(kind, name):
+        method = getattr(kind, name)
+
+        def counted(self, *args):
+            called.append(name)
+            return method(self, *args)
+
+        monkeypatch.setattr(kind, name, counted)
+
+    counting(chunks._Sent, 'end')
+    counting(chunks.Chunks, '_acknowledged')
+    data = os.urandom(4_000_000)
+    info, err = run.call(store.put, 'a', data, chunk_size=20_000)
+    assert err is None
+    assert info['chunks'] == 200
+    assert 'end' not in called
+    assert 2 <= len(called) <= 50
+    assert run.call(store.get, 'a')[:2] == (data, None)
 
 
 def test_progress(run, store):
