@@ -13,13 +13,22 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-FEW, MANY = 640, 3_200
+FEW, MANY = 3_200, 6_400
 _COLLECTED = re.compile(r'Collected *: *(\d+)')
 
+# A client that thinks it is connected.
 _CLIENT = """
 from natsev import Nats
-nats = Nats(reconnect_buffer_size=1 << 30)
+nats = Nats()
 payload = bytes(100)
+wire = nats._wire
+wire.live = True
+def drain():
+    while pieces := wire.output(): wire.sent(sum(map(len, pieces)))
+def hundreds(N):
+    for _ in range(0, N, 100):
+        yield from range(100)
+        drain()
 """
 _WIRE = """
 from natsev.wire import Request, Wire
@@ -32,16 +41,14 @@ def feed(frames):
         wire.feed(b''.join(frames[at : at + 100]))
         while wire.next_event() is not None: pass
 """
-# A client that thinks it is connected; every answer is here before the question.
-_ANSWERED = """
-from natsev import JetStream, KV, Nats
-nats = Nats()
+# Every answer is here before the question.
+_ANSWERED = (
+    _CLIENT
+    + """
+from natsev import JetStream, KV
 js = JetStream(nats=nats)
 kv = KV(js=js, bucket='bench')
 keys = [f'key-{n}' for n in range(100)]
-payload = bytes(100)
-wire = nats._wire
-wire.live = True
 def frames(answer):
     head = b'MSG ' + wire.inbox.encode()
     return [head + b'%x 1 %d\\r\\n%b\\r\\n' % (n, len(answer), answer) for n in range(1, 10_000)]
@@ -54,15 +61,16 @@ def keep(N, call, frames):
     for at in range(0, N, 64):
         wire.feed(b''.join(frames[at : at + 64]))
         while wire.next_event() is not None: pass
-        while pieces := wire.output(): wire.sent(sum(map(len, pieces)))
+        drain()
 """
+)
 
 # What is counted: the preparation, and what is done ``N`` times.
 CASES = {
-    'publish': (_CLIENT, "for _ in range(N): nats.publish('bench.pub', payload)"),
+    'publish': (_CLIENT, "for _ in hundreds(N): nats.publish('bench.pub', payload)"),
     'publish with headers': (
         _CLIENT,
-        "for _ in range(N): nats.hpublish('bench.pub', {'Name': 'value'}, payload)",
+        "for _ in hundreds(N): nats.hpublish('bench.pub', {'Name': 'value'}, payload)",
     ),
     'dispatch': (
         _WIRE + "sid = wire.subscribe('bench.>', got, 4)\n",

@@ -39,7 +39,9 @@ class Timeouts:
             self._timer.start(seconds)
 
     def _fire(self) -> None:
-        self._before()
-        for request in self._wire.expired():
-            self._expire(request)
-        self.changed()
+        try:
+            self._before()
+            for request in self._wire.expired():
+                self._expire(request)
+        finally:  # also when KeyboardInterrupt leaves the loop
+            self.changed()

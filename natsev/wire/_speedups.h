@@ -245,7 +245,7 @@ void subscription_free(void *subscription);
 int inbox_set(Wire *self, PyObject *inbox);
 PyObject *request_token(const Request *request);         /* str */
 Window *window_of(const State *state, const Request *request); /* borrowed, NULL where it has none */
-Request *request_of(const Wire *self, Text reply_subject); /* borrowed, NULL where there is none */
+uint64_t number_of(Text reply_subject);                  /* of its last token; 0: it is nobody's */
 PyObject *take_request(Wire *self, uint64_t number); /* out of the table; the caller owns it */
 PyObject *take_requests(Wire *self, uint64_t frame);
 PyObject *drop_messages(Wire *self, Py_ssize_t larger_than);

@@ -185,11 +185,14 @@ ack_object(const State *state, int reads, const PubAck *ack)
 
 /* Consume the message that answers *request*, which is out of the table before its callback is called. */
 static void
-consume_reply(Wire *self, const Message *message, Request *request)
+consume_reply(Wire *self, const Message *message, const Request *request)
 {
+    int multi = request->multi;
+    /* Not the request's own number: where it waits for more than one reply, that is of the last. */
+    uint64_t number = number_of(message->subject);
     consume(self, message);
-    if (!request->multi) {
-        Py_DECREF(take_request(self, request->number));
+    if (!multi) {
+        Py_DECREF(take_request(self, number));
     }
 }
 
@@ -257,7 +260,7 @@ finish_arguments(Wire *self, Arguments *arguments, int refused)
 static int
 deliver_reply(Wire *self, const Message *message)
 {
-    Request *request = request_of(self, message->subject);
+    Request *request = table_get(&self->requests, number_of(message->subject));
     if (request == NULL) {
         consume(self, message); /* answered already, cancelled or timed out */
         return 0;

@@ -29,8 +29,7 @@ request_token(const Request *request)
     return PyUnicode_FromStringAndSize(token, size);
 }
 
-/* The number that a subject's last token says; 0 where it is nobody's. */
-static uint64_t
+uint64_t
 number_of(Text subject)
 {
     uint64_t number = 0;
@@ -46,12 +45,6 @@ number_of(Text subject)
         shift += 4;
     }
     return shift && *at == '0' ? 0 : number; /* we write none before a token */
-}
-
-Request *
-request_of(const Wire *self, Text reply_subject)
-{
-    return table_get(&self->requests, number_of(reply_subject));
 }
 
 /* -- The inbox */

@@ -417,7 +417,7 @@ class Wire:
             self._append_message(target, reply.encode(), block, data)
         except BaseException:
             if self._requests.get(request.token) is request:
-                self._take_out(request)
+                self._take_out(request.token)
             raise
         request._deadline = NEVER
         if timeout is not None:
@@ -464,10 +464,11 @@ class Wire:
             request.callback.waiting += 1
         return self.inbox + token
 
-    def _take_out(self, request: Request) -> None:
-        del self._requests[request.token]
+    def _take_out(self, token: str) -> Request:
+        request = self._requests.pop(token)
         if request.reads == WINDOW:
             request.callback.waiting -= 1
+        return request
 
     def forget(self, request: Request) -> bool:
         """Take *request* out of ``requests``; where it is still queued, give up its message.
@@ -477,7 +478,7 @@ class Wire:
         """
         if self._requests.get(request.token) is not request:
             return False
-        self._take_out(request)
+        self._take_out(request.token)
         if not request.multi:
             self._frames.drop(request.frame)
         return True
@@ -695,7 +696,7 @@ class Wire:
         if request is None:  # answered already, cancelled or timed out
             return
         if not request.multi:
-            self._take_out(request)
+            self._take_out(token)
         if request.reads != PAYLOAD:
             ack = parse_puback(bytes(payload))
             if ack is not None and (ack[1] or request.reads != WINDOW):
@@ -766,11 +767,10 @@ class Wire:
         """
         self._reset_input()
         sent = self._frames.sent
-        gone = [request for request in self._requests.values() if request.frame <= sent]
-        for request in gone:
-            self._take_out(request)
+        gone = [token for token, request in self._requests.items() if request.frame <= sent]
+        requests = [self._take_out(token) for token in gone]
         self._frames.rewind()
-        return gone
+        return requests
 
     def clear(self) -> list[Request]:
         """The connection is gone for good: drop all output, return every request.
@@ -779,11 +779,9 @@ class Wire:
         """
         self._reset_input()
         self._frames.clear()
-        gone = list(self._requests.values())
-        for request in gone:
-            self._take_out(request)
+        requests = [self._take_out(token) for token in list(self._requests)]
         self._deadlines.clear()
-        return gone
+        return requests
 
     def _reset_input(self) -> None:
         self._large = None
@@ -814,7 +812,7 @@ class Wire:
 
     def _without(self, request: Request | None) -> Request | None:
         if request is not None:
-            self._take_out(request)
+            self._take_out(request.token)
         return request
 
 

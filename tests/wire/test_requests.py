@@ -314,3 +314,27 @@ def test_drop_larger(make):
     subjects = [line.split()[1] for line in driver.take().split(b'\r\n') if line[:3] == b'PUB']
     assert subjects == [b'c', b'e']
     assert wire.frames_sent == 5
+
+
+def test_one_request_that_waits_for_two_replies(driver, twin):
+    got = []
+    request = twin.Request(lambda payload: got.append(payload), 1)
+    other = twin.Wire(print, print)
+    other.inbox = INBOX
+    other.request(request, 'elsewhere')
+    tokens = []
+    for _ in range(2):
+        driver.wire.request(request, 'service')
+        tokens.append(request.token)
+    other.request(request, 'elsewhere')
+    for answer, token in zip((b'one', b'two', b'none'), (*tokens, tokens[0]), strict=True):
+        subject = (INBOX + token).encode()
+        driver.events(b'MSG %b 1 %d\r\n%b\r\n' % (subject, len(answer), answer))
+    assert got == [b'one', b'two']
+    assert driver.wire.requests == {}
+    assert len(other.clear()) == 2
+    driver.wire.request(request, 'service')
+    driver.wire.request(request, 'service')
+    driver.take()
+    assert driver.wire.lost() == [request, request]
+    assert driver.wire.requests == {}
