@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import (
     BucketNotFoundError,
+    JetStreamError,
     MessageNotFoundError,
     NatsError,
     NoResponders,
@@ -331,8 +332,9 @@ class Bucket:
                 then(message)
 
         request = self._subject(f'DIRECT.GET.{self.stream}'), to_json(body), None
-        # Of several servers, the one that was asked may be gone.
         question = DirectQuestion(self.nats, op, request, replied, twice=self.replicated)
+        # Of several servers the one that was asked may be gone; the leader is not.
+        question.then_ask = self._subject(f'STREAM.MSG.GET.{self.stream}')
         op.child = question
         question.ask()
 
@@ -381,6 +383,17 @@ class Bucket:
             then()
 
     # Chunks.
+
+    def delete(self, op: Operation, seq: int, then: Then) -> None:
+        """Delete the message *seq*, if it is there."""
+
+        def gone(err: NatsError) -> bool:
+            if isinstance(err, JetStreamError) and err.code in (400, 404):
+                then(None)
+                return True
+            return False
+
+        self.api(op, 'STREAM.MSG.DELETE', {'seq': seq, 'no_erase': True}, then, gone)
 
     def purge(self, op: Operation, nuid: str, then: Then, catch: Catch | None = None) -> None:
         """Purge the chunks of the object *nuid*."""

@@ -33,10 +33,13 @@ from ..errors import (
 )
 from ..headers import Headers
 from ..jetstream.api import Reply, parse_reply
+from ..jetstream.types import StoredMessage
 from ..nats import PendingRequest
 from ..wire import WINDOW, Window
 from .bucket import Bucket
 from .operation import Operation
+from .parallel import each
+from .question import IN_PROCESS, UNAVAILABLE
 from .source import Buffer
 
 MIB = 1024 * 1024
@@ -51,9 +54,6 @@ _PAUSE = 0.25
 _MOST_IN_PROCESS = 8
 # Of the duplicate window, how much may pass before the ids are not relied upon.
 SAFE_PART = 0.75
-
-_UNAVAILABLE = 10008
-_DUPLICATE_IN_PROCESS = 10158
 
 
 class _OutOfOrder(ObjectStoreError):
@@ -79,7 +79,7 @@ class Owner(Operation, Protocol):
     def pumped(self) -> None:
         """As much is on its way as can be."""
 
-    def wait(self, seconds: float, then: Callable[[], None]) -> None:
+    def wait(self, seconds: float, then: Callable[[], Any]) -> None:
         """Call *then* after *seconds*, unless the connection is lost or the put fails before."""
 
 
@@ -197,6 +197,7 @@ class Chunks:
         self._done = 0
         self._last_seq = 0
         self._more_soon = False
+        self._counting = False
         self._probe: _Probe | None = None
         self._acks = Window(self._acknowledged)
 
@@ -230,7 +231,12 @@ class Chunks:
 
     def pump(self) -> None:
         """Send as much as the window takes, a part of it in each turn of the loop."""
-        if self._more_soon:
+        if self._more_soon or self._counting:
+            return
+        if self._again and self._is_old(self._again[0]):
+            # The stream has forgotten the ids, and what was sent has long arrived or is lost.
+            self._counting = True
+            self.count_stored(self._counted)
             return
         budget = _PER_TURN
         while self._owner.running and self.refusal is None and self._in_flight < self._window:
@@ -270,12 +276,20 @@ class Chunks:
     def _send(self, chunk: _Chunk) -> None:
         self._sent.append(chunk)
         self._in_flight += len(chunk.piece)
-        self.unanswered += 1
         chunk.seq = 0
         chunk.sent_at = chunk.sent_at or monotonic()
         self._publish(chunk)
 
     def _publish(self, chunk: _Chunk) -> None:
+        try:
+            self._try_to_publish(chunk)
+        except NatsError as err:  # larger than a server reached meanwhile takes
+            chunk.request = None
+            self._owner.fail(err)
+        else:
+            self.unanswered += 1
+
+    def _try_to_publish(self, chunk: _Chunk) -> None:
         if not chunk.index:  # its acknowledgement is timed
             chunk.request = self._request(chunk, chunk.replied)
             return
@@ -363,16 +377,20 @@ class Chunks:
             self._done += 1
             self._in_flight -= size
             if self._allowed < self._widest:
-                self._allowed += size * size // self._allowed  # one chunk more per window
+                self._allowed += size * size // self._allowed + 1  # a chunk more per window
             self._owner.stored(size)
 
     # After a silence.
 
     def ask_again(self) -> bool:
         """Send again what is without an answer for too long. Was there anything?"""
+        self._narrow()
+        return self._ask()
+
+    def _ask(self) -> bool:
         self._collect()
         unanswered = [chunk for chunk in self._sent if chunk.request is not None]
-        if not unanswered or monotonic() - unanswered[0].sent_at > self._safe_seconds():
+        if not unanswered or self._is_old(unanswered[0]):
             return False
         self._stop_asking()
         if self.refusal is not None:
@@ -380,7 +398,6 @@ class Chunks:
             self._give_up(unanswered)
             self._refused()
         else:
-            self._narrow()
             self._probe = probe = _Probe(self, unanswered)
             probe.request = self._request(probe.chunk, probe.replied)
         return True
@@ -389,13 +406,16 @@ class Chunks:
         probe.request = None
         self._collect()
         awaited, refused = probe.awaited, isinstance(reply, NatsError)
-        if self.refusal is not None or (refused and not awaited) or _in_process(reply):
+        if self.refusal is not None or (refused and not awaited):
+            return
+        if _in_process(reply) and probe.chunk.in_process < _MOST_IN_PROCESS:
+            probe.chunk.in_process += 1
+            self._owner.wait(_PAUSE, self._ask)
             return
         dropped = probe.dropped
         self._give_up(dropped)
         if not refused:
             for chunk in dropped:
-                self.unanswered += 1
                 self._publish(chunk)
         if awaited:
             self._give_up([probe.chunk])
@@ -416,9 +436,10 @@ class Chunks:
     def _narrow(self) -> None:
         self._allowed = max(self._window // 2, 1)
 
-    def _safe_seconds(self) -> float:
-        """Return for how long the stream is sure to know the ids."""
-        return SAFE_PART * self._bucket.duplicate_window
+    def _is_old(self, chunk: _Chunk) -> bool:
+        """Was it sent so long ago that the stream may have forgotten its id?"""
+        safe = SAFE_PART * self._bucket.duplicate_window
+        return chunk.sent_at > 0 and monotonic() - chunk.sent_at > safe
 
     # After a refusal.
 
@@ -440,27 +461,19 @@ class Chunks:
         """Delete what was stored behind the first chunk that was not."""
         self._take_stored()
         behind = [chunk for chunk in self._sent if chunk.seq]
-        missing = len(behind)
 
-        def deleted(_reply: Any) -> None:
-            nonlocal missing
-            missing -= 1
-            if missing <= 0:
-                self._owner.wait(_PAUSE, self._send_again)
+        def delete(chunk: _Chunk, done: Callable[[], None]) -> None:
+            def deleted(_reply: Any) -> None:
+                chunk.attempt += 1  # the stream still knows the id that it had
+                chunk.fenced = False
+                done()
 
-        def gone(err: NatsError) -> bool:
-            if isinstance(err, JetStreamError) and err.code in (400, 404):
-                deleted(None)
-                return True
-            return False
+            self._bucket.delete(self._owner, chunk.seq, deleted)
 
-        if not behind:
-            deleted(None)
-        for chunk in behind:
-            chunk.attempt += 1
-            chunk.fenced = False
-            body = {'seq': chunk.seq, 'no_erase': True}
-            self._bucket.api(self._owner, 'STREAM.MSG.DELETE', body, deleted, gone)
+        def wait() -> None:
+            self._owner.wait(_PAUSE, self._send_again)
+
+        each(self._owner, behind, delete, wait)
 
     def _send_again(self) -> None:
         self.refusal = None
@@ -493,19 +506,15 @@ class Chunks:
     def lost(self) -> None:
         """The connection is lost: nothing that was sent will be answered."""
         self._stop_asking()
+        self._counting = False
         self._collect()
         self._give_up(self._sent)  # what is still queued here must not go out on its own later
 
     def recover(self) -> None:
         """The connection stands again: send what is not known to be stored."""
-        oldest = self._sent[0].sent_at if self._sent else monotonic()
-        if monotonic() - oldest < self._safe_seconds():
-            self.refusal = None
-            self._requeue()
-            self.pump()
-        else:
-            # The stream has forgotten the ids, and the old connection is long gone: count.
-            self.count_stored(self._recover_from)
+        self.refusal = None
+        self._requeue()
+        self.pump()
 
     def count_stored(self, then: Callable[[int], None]) -> None:
         """Ask how many chunks there are."""
@@ -517,18 +526,33 @@ class Chunks:
         body = {'subjects_filter': self._subject}
         self._bucket.api(self._owner, 'STREAM.INFO', body, counted)
 
-    def _recover_from(self, stored: int) -> None:
+    def _counted(self, stored: int) -> None:
         known = stored - self._done
-        if not 0 <= known <= len(self._sent):
+        if not 0 <= known <= len(self._again):
             self._owner.fail(MissingChunks('chunks that were acknowledged are gone'))
-            return
+        elif known:
+            # Are they the next ones, or were some dropped, and others behind them stored?
+            expected = self._msg_id(self._again[known - 1])
+            last = {'last_by_subj': self._subject}
+            self._bucket.leader(self._owner, last, lambda m: self._identified(m, expected, known))
+        else:
+            self._go_on_behind(0, self._last_seq)
+
+    def _identified(self, last: StoredMessage | None, expected: str, known: int) -> None:
+        headers = last['headers'] if last is not None else None
+        if last is None or headers is None or headers.get('Nats-Msg-Id') != expected:
+            self._owner.fail(MissingChunks('some of the chunks that were sent are gone'))
+        else:
+            self._go_on_behind(known, last['seq'])
+
+    def _go_on_behind(self, known: int, last_seq: int) -> None:
+        self._counting = False
         for _ in range(known):
             self._done += 1
-            self._owner.stored(len(self._sent.popleft().piece))
-        for chunk in self._sent:
+            self._owner.stored(len(self._again.popleft().piece))
+        self._last_seq = last_seq
+        for chunk in self._again:
             chunk.sent_at = 0.0
-        self.refusal = None
-        self._requeue()
         self.pump()
 
 
@@ -538,14 +562,14 @@ def _sequence(reply: dict[str, Any]) -> int:
 
 
 def _in_process(reply: Reply | NatsError) -> bool:
-    return isinstance(reply, JetStreamError) and reply.err_code == _DUPLICATE_IN_PROCESS
+    return isinstance(reply, JetStreamError) and reply.err_code == IN_PROCESS
 
 
 def may_pass(err: NatsError) -> bool:
     """Does trying again make sense?"""
     if isinstance(err, JetStreamError):
         return isinstance(err, TooManyRequestsError) or err.err_code in (
-            _UNAVAILABLE,
-            _DUPLICATE_IN_PROCESS,
+            UNAVAILABLE,
+            IN_PROCESS,
         )
     return isinstance(err, (BufferFullError, NoResponders, _OutOfOrder))

@@ -2,7 +2,8 @@
 
 The chunks and the metadata of all objects are one atomic batch, each metadata with compare-and-set.
 A batch that loses stores nothing. Everything of it is held in memory, and it has at most 1000
-messages: this is for small things that belong together, not for large ones.
+messages: this is for small things that belong together, not for large ones. Where earlier versions
+of an object are kept, the copy of the metadata that is replaced is part of the batch.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .put import Condition, chunk_size_for
 from .record import ObjectMeta
 from .source import Buffer, Source
 from .transfer import Transfer
+from .versions import SEQ, trim_in_background
 
 _MOST_MESSAGES = 1000
 
@@ -69,6 +71,7 @@ class Commit(Transfer):
         self._chunks: list[list[Buffer]] | None = None
         # What is on the subjects of the metadata now; and all that was to be replaced so far.
         self._present: dict[str, Known] = {}
+        self._messages: dict[str, StoredMessage | None] = {}
         self._tried: list[dict[str, Known]] = []
         self._sending = False
 
@@ -135,6 +138,7 @@ class Commit(Transfer):
 
         def got(subject: str) -> Callable[[StoredMessage | None], None]:
             def got_one(message: StoredMessage | None) -> None:
+                self._messages[subject] = message
                 self._present[subject] = known_of(message, self._bucket.name)
                 if len(self._present) == len(self._subjects):
                     self._check()
@@ -178,19 +182,31 @@ class Commit(Transfer):
                 for chunk in chunks:
                     nuid = item.meta['nuid']
                     batch.add(self._bucket.subjects.chunk(nuid), bytes(chunk), ttl=longer)
-                expected = self._present[subject].seq
+                present, message = self._present[subject], self._messages[subject]
+                if self._keeps(subject) and message is not None:
+                    log = self._bucket.subjects.log(item.meta['name'])
+                    batch.add(log, message['payload'], {SEQ: str(present.seq)})
                 batch.add(
                     subject,
                     record.to_json(item.meta),
+                    {record.VERSIONS: str(present.versions)} if present.versions else None,
                     rollup='sub',
-                    expected_last_subject_seq=expected,
+                    expected_last_subject_seq=present.seq,
                     ttl=item.ttl,
                 )
             batch.commit(committed, self._bucket.timeout)
         except NatsError as err:  # metadata larger than the server takes
             self.fail(err)
             return
+        except ValueError as exc:  # with the copies of metadata there are too many messages
+            self._fail(str(exc), exc)
+            return
         self._sending = True
+
+    def _keeps(self, subject: str) -> bool:
+        """Is what is replaced there kept as a version?"""
+        present = self._present[subject]
+        return present.live and present.versions > 0
 
     def _committed(self, ack: dict[str, Any] | None, err: NatsError | None) -> None:
         self._sending = False
@@ -206,11 +222,13 @@ class Commit(Transfer):
     def _numbered(self, last_seq: int) -> dict[str, Known]:
         """Return what is there now: the messages of a batch are stored one behind the other."""
         assert self._chunks is not None
-        seq = last_seq - len(self._items) - sum(map(len, self._chunks))
+        copies = sum(map(self._keeps, self._subjects))
+        seq = last_seq - len(self._items) - sum(map(len, self._chunks)) - copies
         stored = {}
         for item, subject, chunks in zip(self._items, self._subjects, self._chunks, strict=True):
-            seq += len(chunks) + 1
-            stored[subject] = Known(seq, item.meta['nuid'], True)
+            seq += len(chunks) + 1 + self._keeps(subject)
+            versions = self._present[subject].versions
+            stored[subject] = Known(seq, item.meta['nuid'], True, versions)
         return stored
 
     def _finish(self) -> None:
@@ -219,8 +237,11 @@ class Commit(Transfer):
             item.meta['seq'], item.meta['mtime'] = self._present[subject].seq, now
             self._bucket.learn(subject, self._present[subject])
         ours = {item.meta['nuid'] for item in self._items}
-        for known in self._tried[-1].values():
-            if known.nuid is not None and known.nuid not in ours:
+        for item, subject in zip(self._items, self._subjects, strict=True):
+            known = self._tried[-1][subject]
+            if known.versions:
+                trim_in_background(self._bucket, item.meta['name'], known.versions)
+            elif known.nuid is not None and known.nuid not in ours:
                 Purge(self._bucket, known.nuid).start(now=True)
         self._advance(self.bytes_total or 0)
         self._end(self._result([item.meta for item in self._items]), None)

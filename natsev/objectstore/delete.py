@@ -11,9 +11,8 @@ from typing import Any
 from ..calls import Call
 from ..errors import (
     Cancelled,
-    DisconnectedError,
     NatsError,
-    RequestTimeout,
+    PermissionsError,
     StorageFullError,
     WrongSequenceError,
 )
@@ -137,8 +136,8 @@ class Delete:
     def _purge_later(self, entry: Entry, err: NatsError) -> None:
         """The call ends now; what is to be purged, if it is not known whether it was, follows."""
         nuid, subject = entry.meta['nuid'], entry.message['subject']
-        unsure = isinstance(err, (DisconnectedError, RequestTimeout))
-        if nuid and unsure and not (self._full or self._bucket.nats.is_closed()):
+        refused = isinstance(err, PermissionsError)
+        if nuid and not (refused or self._full or self._bucket.nats.is_closed()):
             purge_if_deleted(self._bucket, subject, nuid)
 
     def _flushed(self, entry: Entry, err: NatsError | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..errors import InvalidMetaError, NatsError, StreamNotFoundError
+from ..errors import InvalidMetaError, NatsError, RequestTimeout, StreamNotFoundError
 from ..jetstream.types import StoredMessage
 from .bucket import Bucket
 from .lookup import Entry, entry_of
@@ -19,6 +19,8 @@ from .parallel import each
 # What one request asks for: a server answers for 1024 subjects, and takes no more than 1 MiB.
 _MOST_SUBJECTS = 512
 _MOST_BYTES = 256 * 1024
+# ms to wait for the first answer where several servers may give it, and how often that is doubled.
+_PATIENCE, _MOST_TRIES = 500, 3
 
 Entries = dict[str, Entry]
 
@@ -109,10 +111,23 @@ class _Round:
         if not subjects:
             self._then()
             return
+        self._request(subjects)
+
+    def _request(self, subjects: list[str], tries: int = 0) -> None:
+        bucket = self._bucket
+        timeout = bucket.timeout
+        if bucket.replicated and tries < _MOST_TRIES:
+            timeout = min(timeout, _PATIENCE * 2**tries)  # the server asked may be gone: another
+
+        def answered(messages: list[StoredMessage] | None, err: NatsError | None) -> None:
+            if isinstance(err, RequestTimeout) and timeout < bucket.timeout:
+                self._request(subjects, tries + 1)
+            else:
+                self._answered(messages, err)
+
         try:
-            self._op.child = self._bucket.js.direct_get(
-                self._bucket.stream, {'multi_last': subjects}, self._answered
-            )
+            js = bucket.js.with_timeout(timeout)
+            self._op.child = js.direct_get(bucket.stream, {'multi_last': subjects}, answered)
         except NatsError as err:
             self._op.fail(err)
 

@@ -142,7 +142,7 @@ class Put(Transfer):
         self._was_lost = False
         self._counted = True  # False: what a lost connection had sent makes the count uncertain
         self._purging = False
-        self._began_at = 0.0
+        self._began_at = 0.0  # when the first chunk was sent
 
     # The stages.
 
@@ -272,7 +272,7 @@ class Put(Transfer):
         all_here = self._at_end and len(self._ahead) < 2 and not self._chunks.count
         self._pair = all_here and len(self._ahead) == 1
         self._stage = _Stage.SENDING
-        self._began_at = monotonic()
+        self._began_at = self._began_at or monotonic()
         if not (all_here and self._guess()):
             self._read_current()
         # With a condition it is better to know first than to send in vain.
@@ -299,7 +299,7 @@ class Put(Transfer):
 
         Once the metadata is on its way it is too late: the callback tells what became of it.
         """
-        if self._request is None:
+        if self._request is None and self._unsure_since is None:
             super().cancel()
         else:
             self._cancelled_late = True
@@ -343,11 +343,13 @@ class Put(Transfer):
         if not self.done:
             self._advance(size)
 
-    def wait(self, seconds: float, then: Callable[[], None]) -> None:
+    def wait(self, seconds: float, then: Callable[[], Any]) -> None:
         self._wait(seconds, then)
 
     def refused(self) -> None:
         self._reply = None
+        if self._cancelled_late and self._request is None and self._unsure_since is None:
+            self.fail(Cancelled())  # the metadata hung on a chunk that is not stored
 
     def pumped(self) -> None:
         if self.done:
@@ -564,7 +566,9 @@ class Put(Transfer):
     def _expecting(self) -> bool:
         if self._stage is _Stage.SENDING and not self.done:
             return self._expected is None or not self._chunks.settled
-        return self._stage not in (_Stage.STARTING, _Stage.COMPARING) or self.done
+        if self._stage is _Stage.COMPARING and not self.done:
+            return self._compared is None
+        return self._stage is not _Stage.STARTING or self.done
 
     def check_progress(self, now: float, timeout: float) -> None:
         self._chunks.look()

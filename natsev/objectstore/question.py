@@ -15,7 +15,7 @@ from ..calls import Handle
 from ..errors import JetStreamError, NatsError, NoResponders
 from ..headers import Headers
 from ..jetstream.api import parse_reply
-from ..jetstream.stored import from_direct
+from ..jetstream.stored import from_direct, from_leader
 from ..loop import Timer
 from .operation import Operation
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _RETRIES = 2
 _RETRY_AFTER = 0.25
 # Errors that are of the moment: no leader; the same message id, being stored.
-_PASSING = 10008, 10158
+UNAVAILABLE, IN_PROCESS = 10008, 10158
 # Seconds of silence before what can be asked twice is; doubled each time.
 _PATIENCE = 0.5
 
@@ -45,7 +45,6 @@ class Question:
         asked: how many times it was sent.
     """
 
-    _read: Callable[[bytes, Headers | None], Any] = staticmethod(parse_reply)
     _retries = _RETRIES
 
     def __init__(
@@ -72,6 +71,7 @@ class Question:
         timeout = op.request_timeout
         self._until = monotonic() + timeout / 1000 if timeout is not None else float('inf')
         self.asked = 0
+        self._unanswered = 0
 
     def ask(self) -> None:
         """Send it.
@@ -81,6 +81,7 @@ class Question:
         """
         subject, payload, headers = self._request
         self.asked += 1
+        self._unanswered += 1
         self._outstanding.append(
             self._nats.request(subject, payload, self._replied, self._op.request_timeout, headers)
         )
@@ -105,7 +106,7 @@ class Question:
     def _again(self) -> None:
         if not self._wanted():
             self.cancel()
-        elif not self._nats.is_connected():
+        elif self._unanswered and not self._nats.is_connected():
             self._again_after(self._patience)  # it still waits here, to be sent
         else:
             try:
@@ -119,6 +120,7 @@ class Question:
     def _replied(
         self, payload: bytes | None, err: NatsError | None, headers: Headers | None
     ) -> None:
+        self._unanswered -= 1
         if self._over:
             return
         reply = err or self._read(payload or b'', headers)
@@ -135,9 +137,12 @@ class Question:
             self._retries -= 1
             return True
         passing = (self._patient and isinstance(reply, NoResponders)) or (
-            isinstance(reply, JetStreamError) and reply.err_code in _PASSING
+            isinstance(reply, JetStreamError) and reply.err_code in (UNAVAILABLE, IN_PROCESS)
         )
         return passing and monotonic() < self._until
+
+    def _read(self, payload: bytes, headers: Headers | None) -> Any:
+        return parse_reply(payload, headers)
 
     def _answered(self, reply: Any) -> None:
         self.cancel()
@@ -145,7 +150,23 @@ class Question:
 
 
 class DirectQuestion(Question):
-    """A direct get (ADR-31): one of several servers answers, with the message itself."""
+    """A direct get (ADR-31): one of several servers answers, with the message itself.
 
-    _read = staticmethod(from_direct)
+    Attributes:
+        then_ask: the subject that is asked when that one is silent: the leader's.
+    """
+
     _retries = 0
+    then_ask = ''
+
+    def ask(self) -> None:
+        if self.asked:
+            self._request = self.then_ask, *self._request[1:]
+        super().ask()
+
+    def _read(self, payload: bytes, headers: Headers | None) -> Any:
+        if headers is not None:
+            return from_direct(payload, headers)
+        reply = parse_reply(payload, headers)
+        stream = self.then_ask.rpartition('.')[2]
+        return reply if isinstance(reply, NatsError) else from_leader(stream, reply)

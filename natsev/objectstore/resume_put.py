@@ -8,20 +8,27 @@ starts over.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ..errors import (
     DisconnectedError,
-    JetStreamError,
     NatsError,
     RequestTimeout,
     StreamNotFoundError,
 )
 from ..jetstream import Consumption, Message
+from .aftermath import Aftermath
+from .bucket import Known
 from .chunks import Chunks
 from .journal import Journal
 from .names import is_nuid
+from .parallel import each
+from .purge import Purge
 from .put import Put, ttl_of_chunks
 from .source import PathFile
 
@@ -59,10 +66,23 @@ class ResumedPut(Put):
             if is_nuid(nuid) and known == {**facts, 'nuid': nuid}:
                 self._scan(str(nuid))
             else:
+                if (known.get('bucket'), known.get('name')) == (facts['bucket'], facts['name']):
+                    self._drop(nuid)
                 self._journal.write({**facts, 'nuid': self._meta['nuid']})
                 self._prepared()
         except OSError as exc:
             self._source_failed(exc)
+
+    def _drop(self, nuid: Any) -> None:
+        """Another file was to be stored once: purge its chunks, unless it was, but for the end."""
+        if not is_nuid(nuid):
+            return
+
+        def look(known: Known | None) -> None:
+            if known is not None and known.nuid != nuid and not known.versions:
+                Purge(self._bucket, nuid).start(now=True)
+
+        Aftermath(self._bucket, self._subject, look).start(now=True)
 
     def _prepared(self) -> None:
         self._ready = True
@@ -85,6 +105,8 @@ class ResumedPut(Put):
         self._touch()
         headers = message.headers
         self._stored.add(message.seq, headers.get('Nats-Msg-Id') if headers is not None else None)
+        if self._stored.first_at is None:
+            self._stored.first_at = message.timestamp
 
     def _scan_ended(self, err: NatsError | None) -> None:
         if err is not None and self._consumption is not None:
@@ -105,28 +127,25 @@ class ResumedPut(Put):
             return
         if not stored.count:
             # The ids of what was purged are still known to the stream: another nuid.
+            Purge(self._bucket, stored.nuid).start(now=True)
             self._journal.remove()
             self._prepare()
             return
-        left = len(stored.behind)
+        try:
+            self._source.rewind()
+        except OSError as exc:
+            self._source_failed(exc)
+            return
+        self._hash, self._size, self._at_end = hashlib.sha256(), 0, False
+        if stored.first_at is not None:
+            age = datetime.now(timezone.utc) - stored.first_at
+            self._began_at = monotonic() - max(0.0, age.total_seconds())
 
-        def deleted(_reply: Any) -> None:
-            nonlocal left
-            left -= 1
-            if left <= 0:
-                self._hash_stored(stored.count, self.epoch)
+        def delete(seq: int, done: Callable[[], None]) -> None:
+            self._bucket.delete(self, seq, lambda _: done())
 
-        def gone(err: NatsError) -> bool:
-            if isinstance(err, JetStreamError) and err.code in (400, 404):
-                deleted(None)
-                return True
-            return False
-
-        if not stored.behind:
-            deleted(None)
-        for seq in stored.behind:
-            body = {'seq': seq, 'no_erase': True}
-            self._bucket.api(self, 'STREAM.MSG.DELETE', body, deleted, gone)
+        epoch = self.epoch
+        each(self, stored.behind, delete, lambda: self._hash_stored(stored.count, epoch))
 
     def _hash_stored(self, left: int, epoch: int) -> None:
         """Hash what is stored, from the file, a part in each turn of the loop."""
@@ -174,6 +193,7 @@ class _Stored:
         last_seq: the sequence of the last of them.
         behind: the sequences of those that do not.
         attempt: the first whose ids have not been used, where some are to be sent again.
+        first_at: when the first was stored.
     """
 
     def __init__(self, nuid: str) -> None:
@@ -181,6 +201,7 @@ class _Stored:
         self.count = 0
         self.last_seq = 0
         self.behind: list[int] = []
+        self.first_at: datetime | None = None
         self._attempt = 0
 
     @property

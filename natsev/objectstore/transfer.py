@@ -203,7 +203,7 @@ class Transfer:
             args = (self.bytes_done, self.bytes_total)[: self._progress_nargs]
             self._nats.run_callback(self._progress, *args)
 
-    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+    def _wait(self, seconds: float, then: Callable[[], Any]) -> None:
         """Call *then* after *seconds*, unless the connection is lost or the phase ends before."""
         self._stop_waiting()
         self._timer = self._nats.port.timer(then)

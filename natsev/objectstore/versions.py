@@ -26,14 +26,15 @@ from .purge import Purge
 from .record import ObjectMeta
 
 Then = Callable[[], None]
-_SEQ = 'Natsev-Seq'
+# In the log: the sequence of the copied meta.
+SEQ = 'Natsev-Seq'
 
 
 def save(
     bucket: Bucket, op: Operation, name: str, message: StoredMessage, then: Callable[[Any], None]
 ) -> None:
     """Copy *message*, the present meta of *name*, to its log: ``then(ack)``."""
-    block = f'NATS/1.0\r\n{_SEQ}: {message["seq"]}\r\n\r\n'.encode()
+    block = f'NATS/1.0\r\n{SEQ}: {message["seq"]}\r\n\r\n'.encode()
     bucket.publish(op, bucket.subjects.log(name), message['payload'], block, then)
 
 
@@ -67,7 +68,7 @@ def _entry(bucket: Bucket, name: str, message: StoredMessage) -> Entry | None:
     except InvalidMetaError:
         return None
     headers = message['headers']
-    seq = '' if headers is None else headers.get(_SEQ) or ''
+    seq = '' if headers is None else headers.get(SEQ) or ''
     if meta['deleted'] or not (seq.isascii() and seq.isdigit()):
         return None
     meta['name'] = name

@@ -238,3 +238,22 @@ def test_wrong_numbers(store, keep):
         store.purge_versions('a', print, keep=keep)
     with pytest.raises((TypeError, ValueError)):
         store.restore('a', keep, print)
+
+
+@pytest.mark.parametrize('way', ['put', 'commit'])
+def test_an_atomic_put_keeps_what_it_replaces(run, make_store, server, inside_of, way):
+    store = make_store(server, {'atomic': True})
+    old, _ = run.call(store.put, 'a', b'old', keep_versions=1)
+    if way == 'put':
+        newer, err = run.call(store.put, 'a', b'newer', atomic=True)
+    else:
+        (newer, _), err = run.call(store.commit, [('a', b'newer'), ('b', b'other')])
+    assert err is None
+    assert run.call(store.info, 'a')[0]['seq'] == newer['seq']
+    assert [meta['seq'] for meta in run.call(store.versions, 'a')[0]] == [old['seq']]
+    assert run.call(store.get, 'a', version=old['seq'])[0] == b'old'
+    newest, _ = run.call(store.put, 'a', b'newest')
+    other, _ = run.call(store.info, 'b') if way == 'commit' else (newest, None)
+    inside_of(store).await_chunks({meta['nuid']: 1 for meta in (newer, newest, other)})
+    assert run.call(store.get, 'a', version=newer['seq'])[0] == b'newer'
+    assert newest['seq'] > newer['seq']
