@@ -92,21 +92,27 @@ def earlier(
     """Read the present meta and the earlier versions: ``then(present, entries)``."""
 
     def found(present: Entry | None) -> None:
-        nuid = None if present is None or present.meta['deleted'] else present.meta['nuid']
         read_log(
-            bucket,
-            op,
-            name,
-            lambda entries: then(present, [e for e in entries if e.meta['nuid'] != nuid]),
+            bucket, op, name, lambda entries: then(present, _but_the_present(present, entries))
         )
 
     find(bucket, op, name, found, leader=True)
 
 
+def _but_the_present(present: Entry | None, entries: list[Entry]) -> list[Entry]:
+    nuid = None if present is None or present.meta['deleted'] else present.meta['nuid']
+    return [entry for entry in entries if entry.meta['nuid'] != nuid]
+
+
 def trim(bucket: Bucket, op: Operation, name: str, keep: int, then: Callable[[int], None]) -> None:
     """Purge all but the *keep* newest earlier versions: ``then(purged)``."""
 
-    def read(present: Entry | None, entries: list[Entry]) -> None:
+    # The log first: what is present now and replaced before the log is read would be left out of
+    # what goes, but not of what is forgotten.
+    def read(log: list[Entry]) -> None:
+        find(bucket, op, name, lambda present: cut(_but_the_present(present, log)), leader=True)
+
+    def cut(entries: list[Entry]) -> None:
         gone = entries[keep:]
         if not gone:
             then(0)
@@ -127,7 +133,7 @@ def trim(bucket: Bucket, op: Operation, name: str, keep: int, then: Callable[[in
         steps: list[Callable[[Then], None]] = [forget, *(partial(purge, nuid) for nuid in nuids)]
         each(op, steps, lambda step, done: step(done), lambda: then(len(gone)), len(steps))
 
-    earlier(bucket, op, name, read)
+    read_log(bucket, op, name, read)
 
 
 def trim_in_background(bucket: Bucket, name: str, keep: int) -> None:
