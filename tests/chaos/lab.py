@@ -359,7 +359,8 @@ class Lab:
     def _check_versions(self, names: Iterable[str]) -> None:
         for meta in self._versions(names):
             data = self.ask(self.witness.get, meta['name'], version=meta['seq'])
-            assert data == content(int(meta['description']), meta['size']), meta
+            # One too many may have been trimmed since.
+            assert data in (None, content(int(meta['description']), meta['size'])), meta
 
     def _read(self, name: str) -> bytes:
         data: bytes = self.ask(self.witness.get, name)
