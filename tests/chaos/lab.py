@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from natsev import JetStream, Nats, NatsError, ObjectStore, ev
+from natsev import JetStream, Nats, NatsError, ObjectStore, ObjectStoreError, ev
 from natsev.server import Server
 from tests.chaos.history import MIB, History, Made, content
 from tests.cluster import Cluster
@@ -282,9 +282,12 @@ class Lab:
     def crash(self) -> None:
         """Kill the server; start it again a little later."""
         # One that is killed a second time brings back what it had acknowledged to have purged; 2.10
-        # does so at once.
+        # does so at once. 2.11 forgets message ids: a put may find its chunks stored twice, and fail.
         self._crashes += 1
-        self.leaves_orphans |= self._crashes > 1 or self.server.version.startswith('2.10.')
+        version = self.server.version
+        self.leaves_orphans |= self._crashes > 1 or version.startswith('2.10.')
+        if version.startswith('2.11.'):
+            self.allowed = {**self.allowed, 'put': (ObjectStoreError,)}
         self.server.kill()
         self.pause(0, 0.2)
         self.background(self.server.start)
