@@ -282,7 +282,7 @@ class Lab:
     def crash(self) -> None:
         """Kill the server; start it again a little later."""
         # One that is killed a second time brings back what it had acknowledged to have purged; 2.10
-        # does so at once. 2.11 forgets message ids: a put may find its chunks stored twice, and fail.
+        # does so at once. 2.11 forgets message ids: a put may find chunks stored twice, and fail.
         self._crashes += 1
         version = self.server.version
         self.leaves_orphans |= self._crashes > 1 or version.startswith('2.10.')
