@@ -49,6 +49,9 @@ class Exchange:
             resume: go on with the ``.part`` that an export which broke off has left.
             progress: called as ``progress(objects, bytes)`` after each object.
 
+        Returns:
+            A ``Transfer``.
+
         Errors:
             ObjectStoreError: the file cannot be written; ``__cause__`` tells why.
             BucketNotFoundError, RequestTimeout, DisconnectedError, Cancelled, JetStreamError.
