@@ -153,6 +153,7 @@ class Get(Transfer):
         self._came = self._count = self._last_seq = 0
         self._held.clear()
         self._held_bytes = 0
+        self._by_consumer = False
         size = meta['size']
         part = self._part
         self._sink = self._user_sink

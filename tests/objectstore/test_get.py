@@ -648,6 +648,16 @@ def test_scattered_chunks_come_by_a_consumer(run, each_server, make_store, insid
     assert part == data[5_000_000:16_111_111]
 
 
+def test_one_chunk_comes_in_one_message(run, store):
+    run.call(store.put, 'a', b'x')
+    before = store._bucket.nats.stats()['msgs_out']
+    transfer = store.get('a', lambda *result: run.done(result))
+    assert transfer.strategy == ''  # not known yet
+    assert run()[0] == b'x'
+    assert transfer.strategy == 'one message'
+    assert store._bucket.nats.stats()['msgs_out'] - before == 2  # metadata, and the chunk
+
+
 def test_a_few_scattered_chunks_come_in_batches(run, store, inside):
     write_scattered(inside, 'a', BIG * 3, 100_000)
     transfer = store.get('a', lambda *result: run.done(result))
