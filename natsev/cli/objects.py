@@ -172,17 +172,7 @@ def put(
     '-' is standard input and needs a --name. An object of the same name is replaced, once the
     new one is there as a whole. With keys it is encrypted with the first of them.
     """
-    if name is not None and len(files) > 1:
-        raise click.UsageError('--name is for one file')
-    if _PIPED in files and name is None:
-        raise click.UsageError("'-' needs a --name")
-    if _PIPED in files and (resume or skip_same or atomic):
-        raise click.UsageError('--resume, --skip-same and --atomic need files, no standard input')
-    if atomic and (resume or skip_same):
-        raise click.UsageError('--atomic goes neither with --resume nor with --skip-same')
-    for file in files:
-        if file.is_dir():
-            raise click.UsageError(f'{file} is a directory; see: natsev object sync')
+    _check_files(files, name, atomic, one_by_one=resume or skip_same)
     options.update(
         description=description,
         headers=header_map(headers) or None,
@@ -191,28 +181,54 @@ def put(
         codec=[one for one in (codec, encryption) if one is not None],
     )
     with opened(run, bucket) as (session, store), _there_already(options['if_absent'], bucket):
+        names = [name or file.name for file in files]
         if atomic:
-            objects = [(name or file.name, file, options) for file in files]
+            objects = [(each, file, options) for each, file in zip(names, files, strict=True)]
             stored = session.call(store.commit, objects)
             for info in stored:
                 run.out.say(f'stored {_what(run, info["name"], info["size"])}')
         else:
-            put = _resumable(session, store) if resume else partial(store.put, skip_same=skip_same)
+            way = _resumable(session, store) if resume else partial(store.put, skip_same=skip_same)
             stored = []
-            for file in files:
-                shown = label(name or file.name)
-                with bar(shown, of_bytes=True, shown=not no_progress) as progress:
-                    started = perf_counter()
-                    if file == _PIPED:
-                        info = session.call(put_piped, store, name, progress=progress, **options)
-                    else:
-                        args = name or file.name, file
-                        info = session.call(put, *args, progress=progress, **options)
-                    seconds = perf_counter() - started
-                stored.append(info)
-                run.out.say(f'stored {_summary(run, info, seconds)}')
+            for each, file in zip(names, files, strict=True):
+                put = (
+                    partial(way, each, file) if file != _PIPED else partial(put_piped, store, each)
+                )
+                stored.append(_stored(run, session, each, put, not no_progress, options))
     if run.out.json:
         run.out.data(stored if len(files) > 1 else stored[0])
+
+
+def _check_files(files: tuple[Path, ...], name: str | None, atomic: bool, one_by_one: bool) -> None:
+    """Refuse what cannot be stored, or not so."""
+    if name is not None and len(files) > 1:
+        raise click.UsageError('--name is for one file')
+    if _PIPED in files and name is None:
+        raise click.UsageError("'-' needs a --name")
+    if _PIPED in files and (one_by_one or atomic):
+        raise click.UsageError('--resume, --skip-same and --atomic need files, no standard input')
+    if atomic and one_by_one:
+        raise click.UsageError('--atomic goes neither with --resume nor with --skip-same')
+    for file in files:
+        if file.is_dir():
+            raise click.UsageError(f'{file} is a directory; see: natsev object sync')
+
+
+def _stored(
+    run: Run,
+    session: Session,
+    name: str,
+    put: Callable[..., Any],
+    shown: bool,
+    options: Mapping[str, Any],
+) -> Mapping[str, Any]:
+    """Do one *put* with a bar, say that it is done, and return its info."""
+    with bar(label(name), of_bytes=True, shown=shown) as progress:
+        started = perf_counter()
+        info: Mapping[str, Any] = session.call(put, progress=progress, **options)
+        seconds = perf_counter() - started
+    run.out.say(f'stored {_summary(run, info, seconds)}')
+    return info
 
 
 @contextmanager
