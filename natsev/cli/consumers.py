@@ -189,6 +189,7 @@ def sub(run: Run, stream: str, name: str, count: int | None, ack: bool, raw: boo
 
         taking = session.js.consume(stream, name, on_message, on_end=ended, **opts)
         try:
+            note(f'taking messages of {name}; Ctrl-C ends')
             session.run(lambda: bool(ends) or printer.count == count)
         except KeyboardInterrupt:
             if count is not None:

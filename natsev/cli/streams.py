@@ -12,7 +12,7 @@ import click
 
 from .command import Group, Run, with_run
 from .messages import Printer
-from .output import Column, show_time
+from .output import Column, note, show_time
 from .values import duration, metadata, show_duration, show_limit, show_size, size
 
 _COLUMNS = [
@@ -224,6 +224,8 @@ def view(
             **opts,
         )
         try:
+            if follow:
+                note(f'following {name}; Ctrl-C ends')
             session.run(lambda: bool(ends or (caught_up and not follow) or printer.count == count))
         except KeyboardInterrupt:
             if not follow:
