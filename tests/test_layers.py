@@ -65,7 +65,7 @@ MAY_IMPORT = {
     'jetstream': LEAVES + ' calls codec coded loop nats timeouts wire',
     'otel': LEAVES + ' calls',
     'micro': LEAVES + ' calls nats settings',
-    'kv': LEAVES + ' calls codec jetstream wire',
+    'kv': LEAVES + ' calls codec jetstream nats wire',
     'objectstore': LEAVES + ' calls jetstream jobs loop nats wire',
     'gevent': LEAVES + ' ev loop',
     'server': 'errors',

@@ -13,12 +13,11 @@ from ..headers import Headers
 from ..subjects import check_stream, check_subscription
 from . import check, many
 from .api import Api, Reply, or_fail, to_json
-from .shortcut import Otherwise, Shortcut
-from .stored import direct_error, from_direct, from_leader, is_plainly_on, is_status
+from .stored import direct_error, from_direct, from_leader, is_status
 from .types import StoredMessage
 
 if TYPE_CHECKING:
-    from ..nats import Nats
+    from ..nats import Nats, PendingRequest
 
 _SINGLE = ('seq', 'last_by_subj', 'next_by_subj', 'start_time')
 _BATCH = ('seq', 'next_by_subj', 'start_time', 'batch', 'max_bytes')
@@ -273,33 +272,12 @@ class Direct:
         call.child = api.nats.request(api.subject(endpoint), payload, replied, api.timeout)
         return call
 
-    def direct_last(
-        self,
-        stream: str,
-        subject: str,
-        cb: AnyCallback,
-        read: Callable[[bytes, Headers], tuple[Any, NatsError | None]],
-        otherwise: Otherwise,
-    ) -> Shortcut:
-        """Read the last message on *subject*, which has no wildcards. See ``Shortcut``.
-
-        Args:
-            stream: the stream.
-            subject: the subject.
-            cb: called once as ``cb(result, err)``.
-            read: called as ``read(payload, headers)`` with the message; returns what *cb* is told.
-            otherwise: goes on with any other reply.
-        """
-
-        def look(payload: bytes, headers: Headers | None) -> tuple[Any, NatsError | None] | None:
-            if headers is None or not is_plainly_on(subject, headers):
-                return None
-            return read(payload, headers)
-
+    def ask_last(self, request: PendingRequest, stream: str, subject: str) -> None:
+        """Ask for the last message on *subject*, which has no wildcards; *request* awaits it."""
         api = self._api
-        shortcut = Shortcut(api.nats, cb, look, otherwise)
-        shortcut.send(api.subject(f'DIRECT.GET.{stream}.{subject}'), b'', api.timeout)
-        return shortcut
+        request.nats = api.nats
+        request.subject = f'{api.prefix}.DIRECT.GET.{stream}.{subject}'
+        api.nats.ask(request, b'', api.timeout, None)
 
 
 def _direct_request(stream: str, body: Mapping[str, Any]) -> tuple[str, bytes]:

@@ -13,7 +13,7 @@ from .bucket import STREAM_PREFIX, stream_name, subject_prefix
 from .keys import KeyCodec, encode_filter
 
 _DEFAULT_API = '$JS.API'
-# Keys whose subjects are kept; when there are more, they are forgotten and checked again.
+# Keys found legal; when so many are known, they are forgotten and checked again.
 _MOST_KNOWN = 1024
 
 
@@ -40,12 +40,11 @@ class Place:
         self._through = '' if js.prefix == _DEFAULT_API else f'{js.prefix}.'
         self._prefix = subject_prefix(bucket)
         self._put_prefix = self._through + self._prefix
-        self._put_subjects: dict[str, str] = {}  # of keys found legal
+        self._legal: set[str] = set()  # keys found so
 
     def learn(self, info: Mapping[str, Any]) -> None:
         """Take note of the stream's *info*: is the bucket a mirror?"""
         self.known = True
-        self._put_subjects.clear()
         mirror = (info.get('config') or {}).get('mirror')
         if mirror:
             self._prefix = subject_prefix(str(mirror.get('name'))[len(STREAM_PREFIX) :])
@@ -62,13 +61,7 @@ class Place:
 
     def put_subject(self, key: str) -> str:
         """Return the subject that *key* is written to."""
-        subject = self._put_subjects.get(key) if type(key) is str else None
-        if subject is None:
-            subject = self._put_prefix + self.stored_key(key)
-            if len(self._put_subjects) >= _MOST_KNOWN:
-                self._put_subjects.clear()
-            self._put_subjects[key] = subject
-        return subject
+        return self._put_prefix + self.stored_key(key)
 
     def filter(self, pattern: str) -> str:
         """Return the subject that the keys of *pattern* have, whether in a mirror or not.
@@ -104,10 +97,18 @@ class Place:
     def stored_key(self, key: str) -> str:
         """Return *key* as it is in the bucket."""
         if self._key_codec is None:
-            return check_key(key)
+            if type(key) is not str or key not in self._legal:
+                self._check(key)
+            return key
         if not isinstance(key, str):
             raise TypeError(f'key must be str, not {type(key).__name__}')
         return check_key(self._key_codec.encode(key))
+
+    def _check(self, key: str) -> None:
+        check_key(key)
+        if len(self._legal) >= _MOST_KNOWN:
+            self._legal.clear()
+        self._legal.add(key)
 
     def encode(self, key: str, value: Any) -> Any:
         """Return *value* as a payload.

@@ -16,8 +16,9 @@ from ..errors import (
 )
 from ..headers import Headers
 from ..jetstream.publish import Publication
-from ..jetstream.stored import direct_error, is_status
-from ..wire import SEQUENCE, arity
+from ..jetstream.stored import direct_error, is_plainly_on, is_status
+from ..nats import PendingRequest
+from ..wire import NOTHING, SEQUENCE, arity
 from .bucket import bucket_error
 from .entry import OPERATION, Entry, operation_of
 from .management import Management
@@ -53,37 +54,43 @@ class Values(Management):
             self._get(call, key, revision)
             return call
 
-        def read(payload: bytes, headers: Headers) -> tuple[Any, NatsError | None]:
-            if operation_of(headers) != 'PUT':
-                return None, None
-            try:
-                return self._place.decode(key, payload), None
-            except CodecError as err:
-                return None, err
+        get = _Get(cb, arity(cb, 2), False, NOTHING)
+        get.values = self
+        get.key = key
+        get.on = self._place.subject(key)
+        get.call = None
+        self.js.ask_last(get, self._place.stream, get.on)
+        return get
 
-        def otherwise(call: Call, payload: Any, err: NatsError | None, headers: Any) -> None:
-            if err is None and self._place.known and is_status(payload, headers):
-                err = direct_error(headers)
-            if isinstance(err, MessageNotFoundError):
-                call.end(None, None)
-            elif err is None or isinstance(err, NoResponders):
-                with fails(call):
-                    self._get(call, key, None)
-            else:
-                call.fail(err)
+    def _read(
+        self, key: str, payload: bytes, headers: Headers | None
+    ) -> tuple[Any, NatsError | None]:
+        if operation_of(headers) != 'PUT':
+            return None, None
+        try:
+            return self._place.decode(key, payload), None
+        except CodecError as err:
+            return None, err
 
-        subject = self._place.subject(key)
-        return self.js.direct_last(self._place.stream, subject, cb, read, otherwise)
+    def _not_got(self, get: _Get, payload: Any, err: NatsError | None, headers: Any) -> Call:
+        call = self.js.nats.call(get.callback)
+        if err is None and self._place.known and is_status(payload, headers):
+            err = direct_error(headers)
+        if isinstance(err, MessageNotFoundError):
+            call.end(None, None)
+        elif err is None or isinstance(err, NoResponders):
+            with fails(call):
+                self._get(call, get.key, None)
+        else:
+            call.fail(err)
+        return call
 
     def _get(self, call: Call, key: str, revision: int | None) -> None:
         def got(message: StoredMessage | None) -> None:
-            if message is None or operation_of(message['headers']) != 'PUT':
+            if message is None:
                 call.end(None, None)
-                return
-            try:
-                call.end(self._place.decode(key, message['payload']), None)
-            except CodecError as err:
-                call.fail(err)
+            else:
+                call.end(*self._read(key, message['payload'], message['headers']))
 
         self._look_up(call, key, revision, got)
 
@@ -396,7 +403,38 @@ class Values(Management):
             call.fail(bucket_error(err, self.bucket))
 
 
-class _Put(Publication):
+class _GoesOn:
+    """A request that goes on as a ``call`` where its first reply is not the end."""
+
+    __slots__ = ()
+
+    call: Call | None
+
+    def cancel(self) -> None:
+        """Give up. The callback still comes once, with ``Cancelled``."""
+        if self.call is not None:
+            self.call.cancel()
+        else:
+            super().cancel()  # type: ignore[misc]
+
+
+class _Get(_GoesOn, PendingRequest):
+    """The question for the last value of a key; ``callback(value, err)`` is called once."""
+
+    __slots__ = ('call', 'key', 'on', 'values')
+
+    values: Values
+    key: str
+    on: str  # its subject
+
+    def end(self, payload: bytes | None, err: NatsError | None, headers: Headers | None, /) -> None:
+        if err is None and is_plainly_on(self.on, headers):
+            self.callback(*self.values._read(self.key, payload or b'', headers)[: self.nargs])
+        else:
+            self.call = self.values._not_got(self, payload, err, headers)
+
+
+class _Put(_GoesOn, Publication):
     """A value on its way into a bucket; ``callback(revision, err)`` is called once."""
 
     __slots__ = ('call', 'key', 'options', 'values')
@@ -404,14 +442,6 @@ class _Put(Publication):
     values: Values
     key: str
     options: Mapping[str, Any]
-    call: Call | None  # once it has been refused
-
-    def cancel(self) -> None:
-        """Give up. The callback still comes once, with ``Cancelled``."""
-        if self.call is not None:
-            self.call.cancel()
-        else:
-            super().cancel()
 
     def tell(self, ack: dict[str, Any] | None, err: NatsError | None) -> None:
         if err is not None:

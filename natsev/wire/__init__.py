@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
-from .shared import ACK, PAYLOAD, SEQUENCE, WINDOW, check_timeout
+from .shared import ACK, NOTHING, PAYLOAD, SEQUENCE, WINDOW, check_timeout
 
 if TYPE_CHECKING or os.environ.get('NATSEV_PUREPYTHON'):
     from .pure import Request, Window, Wire, arity, parse_puback
@@ -23,6 +23,7 @@ implementation = 'python' if Wire.__module__.endswith('.pure') else 'compiled'
 
 __all__ = [
     'ACK',
+    'NOTHING',
     'PAYLOAD',
     'SEQUENCE',
     'WINDOW',

@@ -187,7 +187,7 @@ void deadlines_clear(Deadlines *heap);
 /* -- The types (_speedups_request.c, _speedups_window.c, _speedups_wire.c) */
 
 /* What a request makes of a reply: see shared.py. */
-enum { READS_PAYLOAD, READS_ACK, READS_SEQUENCE, READS_WINDOW };
+enum { READS_PAYLOAD, READS_ACK, READS_SEQUENCE, READS_WINDOW, READS_NOTHING };
 
 typedef struct {
     PyObject_HEAD

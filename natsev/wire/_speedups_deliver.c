@@ -267,7 +267,7 @@ deliver_reply(Wire *self, const Message *message)
     }
     PubAck ack;
     int reads = request->reads;
-    if (reads != READS_PAYLOAD && read_puback(message->payload, &ack)) {
+    if (reads != READS_PAYLOAD && reads != READS_NOTHING && read_puback(message->payload, &ack)) {
         if (reads != READS_WINDOW) {
             return deliver_ack(self, message, request, &ack);
         }

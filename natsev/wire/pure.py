@@ -34,6 +34,7 @@ from .shared import (
     MAX_INFO,
     MAX_LINE,
     MAX_MESSAGE,
+    NOTHING,
     PAYLOAD,
     RECEIVE_BUFFER,
     WINDOW,
@@ -78,8 +79,8 @@ class Request:
         nargs: how many arguments the callback takes.
         multi: more than one reply may come: the request stays in ``Wire.requests``.
         reads: ``PAYLOAD``; or ``ACK``, ``SEQUENCE``: what the callback is called with when the
-            reply is a PubAck, see ``shared.py``; or ``WINDOW``: the callback is a ``Window``. A
-            subclass then has an ``end`` for all other replies.
+            reply is a PubAck, see ``shared.py``; ``WINDOW``: the callback is a ``Window``;
+            ``NOTHING``. A subclass then has an ``end`` for all other replies.
 
     Attributes:
         token: the last token of its reply subject, set by ``Wire.request`` and ``Wire.expect``.
@@ -697,7 +698,7 @@ class Wire:
             return
         if not request.multi:
             self._take_out(token)
-        if request.reads != PAYLOAD:
+        if request.reads not in (PAYLOAD, NOTHING):
             ack = parse_puback(bytes(payload))
             if ack is not None and (ack[1] or request.reads != WINDOW):
                 self._acknowledged(request, ack)

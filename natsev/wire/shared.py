@@ -32,8 +32,8 @@ _SHOWN = 48
 # What a request makes of a reply. PAYLOAD: callback(payload, err, headers). The others are for
 # messages that a stream acknowledges: callback(ack, err) with a dict, or callback(seq, err); or
 # WINDOW: the callback is a ``Window``, and only counted. Any reply that is not a PubAck in its
-# common shape goes to the request's ``end`` instead.
-PAYLOAD, ACK, SEQUENCE, WINDOW = range(4)
+# common shape goes to the request's ``end`` instead; with NOTHING all replies do.
+PAYLOAD, ACK, SEQUENCE, WINDOW, NOTHING = range(5)
 
 _PUBACK = re.compile(
     rb' *\{ *"stream" *: *"([^"\\\x00-\x1f\x80-\xff]*)" *, *"seq" *: *(0|[1-9][0-9]{0,17})'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from natsev import Headers, NoResponders
-from natsev.wire import ACK, SEQUENCE, parse_puback
+from natsev.wire import ACK, NOTHING, SEQUENCE, parse_puback
 from tests.wire.test_puback import COMMON, OTHERS
 
 
@@ -81,6 +81,13 @@ def test_no_responders_and_headers_go_to_end(driver, ask):
     assert (payload, err) == (b'x', None)
     assert type(headers) is Headers
     assert headers['A'] == 'b'
+
+
+def test_all_replies_may_go_to_end(driver, ask):
+    request, got = ask(NOTHING)
+    driver.events(reply(request, b'{"stream":"S","seq":1}'))
+    assert request.ended == [(b'{"stream":"S","seq":1}', None, None)]
+    assert got == []
 
 
 def test_many_acknowledgements(driver, ask):
