@@ -11,6 +11,8 @@ from natsev import (
     DisconnectedError,
     JetStream,
     JetStreamError,
+    MaxPayloadError,
+    NatsError,
     NoResponders,
     ObjectStore,
     PermissionsError,
@@ -405,3 +407,54 @@ def test_callbacks_that_raise(run, store, expected_errors):
     writer.end()
     run.until(lambda: count() == 17)
     assert run.call(store.get, 'b')[0] == b'x'
+
+
+# The end of what the connection left open.
+
+
+def test_cancelled_while_away_though_the_metadata_may_be_stored(run, far_store, store, inside):
+    """It is too late: the object is whole, whatever the callback says, or not there."""
+    old, _ = run.call(store.put, 'a', b'old')
+    far_store.proxy.cut_after(1)  # with the first byte of an answer: all was stored by then
+    results = []
+    transfer = far_store.put('a', b'new', lambda *result: results.append(result))
+    run.until(lambda: not far_store._bucket.nats.is_connected())
+    transfer.cancel()
+    run.until(lambda: results)
+    info, err = results[0]
+    kept = info if err is None else old
+    assert run.call(store.get, 'a')[:2] == (b'new' if err is None else b'old', None)
+    inside.await_chunks({kept['nuid']: 1})
+
+
+def test_a_question_that_waits_ends_with_its_client(run, start_server, connect):
+    server = start_server(jetstream=False)
+    nats = connect(port=server.port)
+    store = ObjectStore(js=JetStream(nats=nats), bucket='b')
+    results = []
+    store.status(lambda *result: results.append(result))
+    timer = nats.port.timer(nats.disconnect)
+    timer.start(0.1)  # in the pause before it is asked again
+    run.until(lambda: results)
+    timer.close()
+    assert isinstance(results[0][1], NatsError)
+
+
+def test_a_server_that_takes_less_than_the_one_before(run, start_server, make_store):
+    """The put that is too large for it ends; the other goes on."""
+    server = start_server(config={'max_payload': 1_048_576})
+    store = make_store(server, timeout=5000, client=RECONNECT)
+    results = {}
+    large = store.put_stream('large', lambda *r: results.update(large=r), chunk_size=500_000)
+    small = store.put_stream('small', lambda *r: results.update(small=r), chunk_size=1000)
+    large.write(b'a' * 1_200_000)
+    small.write(b'b' * 3500)
+    server.kill()
+    server.config = {'max_payload': 100_000}
+    server.start()
+    small.end()
+    large.end()
+    run.until(lambda: len(results) == 2)
+    assert isinstance(results['large'][1], MaxPayloadError)
+    assert results['small'][1] is None
+    assert run.call(store.get, 'small')[:2] == (b'b' * 3500, None)

@@ -17,6 +17,7 @@ from natsev import (
     MissingChunks,
     ObjectStore,
 )
+from natsev.objectstore.resume_put import ResumedPut
 
 DATA = os.urandom(30_000_000)
 CHUNK = 131_072
@@ -331,3 +332,22 @@ def test_an_encoded_object_is_read_anew(run, server, js, store, tmp_path):
     assert path.read_bytes() == DATA
     with pytest.raises(ValueError, match='codec'):
         coded.put('a', path, print, resume=True)
+
+
+def test_put_whose_connection_is_lost_while_it_hashes(run, server, store, path, monkeypatch):
+    half(server, store, 'put', path, 29_000_000)
+    hash_stored, turns = ResumedPut._hash_stored, []
+
+    def hash_and_lose(self, left, epoch):
+        turns.append(left)
+        if len(turns) == 3:
+            store._bucket.nats.reconnect_now()
+        hash_stored(self, left, epoch)
+
+    monkeypatch.setattr(ResumedPut, '_hash_stored', hash_and_lose)
+    store._bucket.nats.reconnect(True, 10)
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert info['chunks'] == -(-len(DATA) // CHUNK)
+    assert turns.count(turns[0]) == 2
+    assert run.call(store.get, 'a')[:2] == (DATA, None)

@@ -11,7 +11,7 @@ import signal
 
 import pytest
 
-from natsev import JetStream, ObjectStore, RequestTimeout
+from natsev import JetStream, JetStreamError, ObjectStore, ObjectStoreError, RequestTimeout
 from tests.losses import Losses
 
 BUCKET = 'lossy'
@@ -189,5 +189,55 @@ def test_nothing_arrives_any_more(run, store, inside, losses):
     info, err = run.call(store.put, 'a', DATA)
     assert info is None
     assert isinstance(err, RequestTimeout)
+    losses.end()
+    inside.await_chunks({})
+
+
+def test_a_hole_and_an_outage_longer_than_ids_are_known(
+    run, server, store, losses, proxy, connect, inside
+):
+    """As many chunks are stored as were sent, but not the first ones: that is no prefix."""
+    js = store._bucket.js
+    config = run.call(js.stream_info, f'OBJ_{BUCKET}')[0]['config']
+    run.call(js.stream_update, {**config, 'duplicate_window': 1_000_000_000})
+    between = proxy(server)
+    nats = connect(port=between.port, reconnect=True, reconnect_delay=20)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=BUCKET, timeout=20_000)
+    results = Results()
+    writer = far.put_stream('a', results, chunk_size=1000)
+    run.until(lambda: far._bucket.config)
+    losses.begin(CHUNKS)
+    writer.write(b'a' * 1000 + b'b' * 1000)
+    losses.await_some(2)
+    losses.end()
+    writer.write(b'c' * 1000 + b'd' * 1000)
+    run.until(lambda: any(chunk.seq for chunk in writer.transfer._chunks._sent))
+    between.refusing = True
+    between.cut()
+    timer = nats.port.timer(lambda: setattr(between, 'refusing', False))
+    timer.start(1.5)
+    writer.end()
+    run.until(lambda: results)
+    timer.close()
+    if results[0][1] is None:
+        assert run.call(store.get, 'a')[0] == b''.join(c * 1000 for c in (b'a', b'b', b'c', b'd'))
+    else:
+        assert isinstance(results[0][1], ObjectStoreError)
+        inside.await_chunks({})
+
+
+def test_a_purge_that_is_refused_for_long(run, server, store, losses, connect, inside):
+    client = connect(port=server.port)
+    run.call(store.put, 'a', DATA[:300_000])
+
+    def refuse(_subject, _payload, reply, _headers):
+        if reply is not None:
+            client.publish(reply, json.dumps({'error': {'code': 503, 'err_code': 10008}}))
+
+    client.subscribe('lost.*', refuse)
+    losses.begin('$JS.API.STREAM.PURGE.*')
+    ok, err = run.call(store.delete, 'a')
+    assert ok is None
+    assert isinstance(err, JetStreamError)
     losses.end()
     inside.await_chunks({})

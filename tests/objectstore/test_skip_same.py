@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from natsev import WrongSequenceError
+from natsev import JetStream, ObjectStore, RequestTimeout, WrongSequenceError
 
 BIG = os.urandom(10_000_000)
 
@@ -82,3 +82,15 @@ def test_a_file_from_where_it_stands(run, store):
 def test_what_cannot_be_read_twice(store):
     with pytest.raises(TypeError, match='read twice'):
         store.put('a', iter([b'x']), print, skip_same=True)
+
+
+def test_a_server_that_does_not_answer(run, server, store, proxy, connect):
+    run.call(store.put, 'a', b'x')
+    between = proxy(server)
+    js = JetStream(nats=connect(port=between.port))
+    far = ObjectStore(js=js, bucket=store.bucket, timeout=500)
+    assert run.call(far.info, 'a')[1] is None
+    between.stall()
+    _, err = run.call(far.put, 'a', b'x', skip_same=True)
+    between.flow()
+    assert isinstance(err, RequestTimeout)
