@@ -94,3 +94,5 @@ def test_a_server_that_does_not_answer(run, server, store, proxy, connect):
     _, err = run.call(far.put, 'a', b'x', skip_same=True)
     between.flow()
     assert isinstance(err, RequestTimeout)
+    js.nats.disconnect()
+    run.until(js.nats.is_closed)
