@@ -378,7 +378,9 @@ class Put(Transfer):
         return True
 
     def _read_current(self) -> None:
-        self._bucket.last(self, self._subject, self._current_read)
+        # A wrong guess is found out later, but for a condition a server that lags will not do.
+        read = self._bucket.get if self._condition == ANY else self._bucket.leader
+        read(self, {'last_by_subj': self._subject}, self._current_read)
 
     def _current_read(self, message: StoredMessage | None) -> None:
         if self._take_current(message):
