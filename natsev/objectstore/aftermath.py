@@ -7,9 +7,8 @@ what was sent before it has been dealt with when it is acknowledged. Then the le
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from ..errors import NatsError, RequestTimeout
+from ..errors import RequestTimeout
 from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
 from .bucket import Bucket, Known
@@ -38,14 +37,9 @@ class Aftermath(Transfer):
         self._idles = 0
 
     def _go_on(self) -> None:
-        def refused(_err: NatsError) -> bool:
-            self._passed(None)  # a full bucket, say: that is an answer too
-            return True
+        self._bucket.fence(self, self._fence, self._passed)
 
-        subject = self._bucket.subjects.chunk(self._fence)
-        self._bucket.publish(self, subject, b'', b'NATS/1.0\r\n\r\n', self._passed, refused)
-
-    def _passed(self, _ack: Any) -> None:
+    def _passed(self) -> None:
         self._touch()
         self._bucket.leader(self, {'last_by_subj': self._subject}, self._read)
 

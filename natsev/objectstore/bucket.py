@@ -384,6 +384,19 @@ class Bucket:
 
     # Chunks.
 
+    def fence(self, op: Operation, nuid: str, then: Callable[[], None]) -> None:
+        """Publish an empty chunk of *nuid*: ``then()``, when all sent before has been dealt with.
+
+        Requests to the API take another way than messages, and may overtake them.
+        """
+
+        def refused(_err: NatsError) -> bool:
+            then()  # a full bucket, say: that is an answer too
+            return True
+
+        block = b'NATS/1.0\r\n\r\n'
+        self.publish(op, self.subjects.chunk(nuid), b'', block, lambda _: then(), refused)
+
     def delete(self, op: Operation, seq: int, then: Then) -> None:
         """Delete the message *seq*, if it is there."""
 

@@ -22,7 +22,8 @@ class Purge(Transfer):
         bucket: where.
         nuid: the chunks' object.
         call: told when it is done; None: nobody waits for it.
-        again: chunks may still arrive: purge again a little later, until there are none.
+        again: chunks may still arrive: purge behind a fence, and again a little later, until there
+            are none.
     """
 
     def __init__(
@@ -32,10 +33,18 @@ class Purge(Transfer):
         self._nuid = nuid
         self._again = again
         self._first = True
+        self._fenced = not again
         self._idles = 0
 
     def _go_on(self) -> None:
-        self._bucket.purge(self, self._nuid, self._purged)
+        if self._fenced:
+            self._bucket.purge(self, self._nuid, self._purged)
+        else:
+            self._bucket.fence(self, self._nuid, self._passed)
+
+    def _passed(self) -> None:
+        self._fenced = True
+        self._go_on()
 
     def _purged(self, reply: Any) -> None:
         first, self._first = self._first, False

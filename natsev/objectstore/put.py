@@ -628,8 +628,6 @@ class Put(Transfer):
         if not self._purging:
             self._purging = True
             self._purge(True)
-        elif self._ended and not self._chunks.unanswered:
-            self._purge(False)  # what was on its way has been answered: now all of it is there
         self._end_failed()
 
     def _purge(self, again: bool, call: Call | None = None) -> None:
