@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ..objectstore.encryption import Encryption
+from ..objectstore.codecs.encryption import Encryption
 
 _VARIABLE = 'NATSEV_KEYS'
 _ID = 'key'

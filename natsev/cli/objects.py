@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from .. import NatsError, ObjectStore, WrongSequenceError
-from ..objectstore.encryption import Encryption
+from ..objectstore.codecs.encryption import Encryption
 from . import editing, keyfile, upkeep
 from .command import Group, Run, with_run
 from .failures import CONFLICT, report

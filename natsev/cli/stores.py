@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from .. import ObjectStore, ObjectStoreError
-from ..objectstore.encryption import Encryption
+from ..objectstore.codecs.encryption import Encryption
 from . import local
 from .command import Run
 from .failures import NotFound

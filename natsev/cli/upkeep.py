@@ -13,8 +13,8 @@ from typing import IO, Any
 import click
 
 from .. import BucketNotFoundError, ObjectStore
-from ..objectstore.archive import Archive
-from ..objectstore.encryption import Encryption
+from ..objectstore.archive.layout import Archive
+from ..objectstore.codecs.encryption import Encryption
 from .command import Command, Run, with_run
 from .failures import CONFLICT, DAMAGED, FAILED
 from .keyfile import keys_option

@@ -16,39 +16,39 @@ from ..nuid import next_nuid
 from ..subjects import check_bucket
 from . import check, record
 from .admin import BucketStatus
-from .ahead import ReadAhead
+from .archive.exporting import ExportReport
+from .archive.importing import ImportReport
 from .bucket import Bucket
 from .buckets import Buckets
 from .catalog import Catalog
-from .codecs import RESERVED, Chain, Encoding, chain_of
-from .coded import EncodedSource
-from .commit import Commit, Item
-from .compression import Zlib, Zstd
+from .codecs.chain import RESERVED, Chain, Encoding, chain_of
+from .codecs.coded import EncodedSource
+from .codecs.compression import Zlib, Zstd
+from .codecs.encryption import Encryption
 from .config import BucketOptions
 from .delete import Delete
+from .directories.sync import SyncReport
 from .editing import Editing
-from .encryption import Encryption
 from .exchange import Exchange
-from .exporting import ExportReport
-from .get import Get
 from .history import History
-from .importing import ImportReport
 from .lookup import resolve
 from .names import DIALECTS, Dialect
 from .operation import StoreCall
-from .pruning import DeleteReport, PurgeReport
-from .put import Put
-from .reader import Reader
+from .reading.get import Get
+from .reading.reader import Reader
+from .reading.resume_get import PartFile, ResumedGet
 from .record import ObjectMeta
-from .resume_get import PartFile, ResumedGet
-from .resume_put import ResumedPut
 from .sink import WHOLE, Handed, Part, Sink, sink_for
 from .source import Source, can_rewind, source_of
-from .sweep import SweepReport
-from .sync import SyncReport
+from .storing.ahead import ReadAhead
+from .storing.commit import Commit, Item
+from .storing.put import Put
+from .storing.resume_put import ResumedPut
+from .storing.writer import Writer
+from .tidying.pruning import DeleteReport, PurgeReport
+from .tidying.sweep import SweepReport
 from .transfer import Transfer
 from .upkeep import Upkeep
-from .writer import Writer
 
 if TYPE_CHECKING:
     from ..jetstream import JetStream

@@ -23,7 +23,7 @@ from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
 from ..subjects import check_bucket
 from . import names
-from .codecs import Chain
+from .codecs.chain import Chain
 from .operation import Operation
 from .question import DirectQuestion, Question
 from .transfer import Transfers

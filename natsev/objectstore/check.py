@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from . import record
-from .put import Condition
 from .sink import Part
+from .storing.put import Condition
 
 
 def text(value: Any, what: str) -> str | None:

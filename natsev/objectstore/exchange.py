@@ -10,11 +10,11 @@ from ..callbacks import arity
 from ..calls import Call
 from ..subjects import check_bucket
 from . import check
+from .archive.exporting import Export
+from .archive.importing import Import
 from .bucket import Bucket
-from .exporting import Export
-from .importing import Import
+from .directories.sync import SyncFromBucket, SyncToBucket
 from .operation import StoreCall
-from .sync import SyncFromBucket, SyncToBucket
 from .transfer import Transfer
 
 AnyCallback = Callable[..., Any]

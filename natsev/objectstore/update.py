@@ -17,7 +17,7 @@ from ..nuid import next_nuid
 from . import metas, record
 from .aftermath import Aftermath
 from .bucket import Bucket, Known
-from .codecs import RESERVED
+from .codecs.chain import RESERVED
 from .infos import Entries, find_many
 from .lookup import Entry, find, known_of
 from .operation import StoreCall

@@ -10,8 +10,8 @@ from ..calls import Call
 from . import check
 from .bucket import Bucket
 from .operation import StoreCall
-from .pruning import DeleteMany, PurgeDeletes
-from .sweep import Sweep
+from .tidying.pruning import DeleteMany, PurgeDeletes
+from .tidying.sweep import Sweep
 
 AnyCallback = Callable[..., Any]
 _HOUR = timedelta(hours=1)

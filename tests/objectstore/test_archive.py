@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from natsev import BucketNotFoundError, DisconnectedError, JetStream, ObjectStore, ObjectStoreError
-from natsev.objectstore.exporting import Export, part_of
+from natsev.objectstore.archive.exporting import Export, part_of
 
 
 def put(run: Any, store: ObjectStore, name: str, data: Any = b'x', **options: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from natsev.objectstore.budget import MOST, Budget, budget_of
+from natsev.objectstore.reading.budget import MOST, Budget, budget_of
 
 
 def test_take_and_give_back():

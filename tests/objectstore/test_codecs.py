@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from natsev import CodecError, DigestMismatch, ObjectStore
-from natsev.objectstore import Encryption, Zlib, Zstd, compression, record
-from natsev.objectstore.codecs import Chain, Decoding, Encoding, chain_of
-from natsev.objectstore.seeking import part_decoding
+from natsev.objectstore import Encryption, Zlib, Zstd, record
+from natsev.objectstore.codecs import compression
+from natsev.objectstore.codecs.chain import Chain, Decoding, Encoding, chain_of
+from natsev.objectstore.codecs.seeking import part_decoding
 from natsev.objectstore.sink import Part
 
 KEY, OTHER = b'k' * 32, b'o' * 32

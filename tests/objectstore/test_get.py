@@ -23,7 +23,8 @@ from natsev import (
     ObjectStore,
     ObjectStoreError,
 )
-from natsev.objectstore import fetch, sink
+from natsev.objectstore import sink
+from natsev.objectstore.reading import fetch
 
 BIG = os.urandom(1_000_000)
 STRATEGIES = ['batched direct get', 'ordered consumer']

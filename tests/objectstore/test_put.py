@@ -22,7 +22,7 @@ from natsev import (
     StorageFullError,
     WrongSequenceError,
 )
-from natsev.objectstore import chunks
+from natsev.objectstore.storing import chunks
 
 BIG = os.urandom(1_000_000)
 

@@ -17,7 +17,7 @@ from natsev import (
     ObjectChanged,
     ObjectStore,
 )
-from natsev.objectstore.index import Even, Place, Table
+from natsev.objectstore.reading.index import Even, Place, Table
 
 BIG = os.urandom(1_000_000)
 ENDS = [0, 1, 99_999, 100_000, 100_001, 131_072, 500_000, 999_999, 1_000_000, 1_000_001]

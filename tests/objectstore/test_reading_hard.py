@@ -11,8 +11,9 @@ from random import Random
 import pytest
 
 from natsev import ObjectChanged, ObjectStore
-from natsev.objectstore import Encryption, fetch
-from natsev.objectstore.codecs import Encoding, chain_of
+from natsev.objectstore import Encryption
+from natsev.objectstore.codecs.chain import Encoding, chain_of
+from natsev.objectstore.reading import fetch
 
 RECONNECT = {'reconnect': True, 'reconnect_delay': 20, 'max_reconnect_attempts': 0}
 SECRET = Encryption({'one': b'k' * 32})

@@ -17,7 +17,7 @@ from natsev import (
     MissingChunks,
     ObjectStore,
 )
-from natsev.objectstore.resume_put import ResumedPut
+from natsev.objectstore.storing.resume_put import ResumedPut
 
 DATA = os.urandom(30_000_000)
 CHUNK = 131_072

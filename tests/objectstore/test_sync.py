@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from natsev import BucketNotFoundError, ObjectStore, ObjectStoreError
-from natsev.objectstore import sync as sync_module
-from natsev.objectstore.directory import UnsafeName, check_link, place
+from natsev.objectstore.directories import sync as sync_module
+from natsev.objectstore.directories.directory import UnsafeName, check_link, place
 
 HOSTILE = [
     '../out',

@@ -259,7 +259,7 @@ def test_delete_many_by_age(run, store):
 
 
 def test_delete_many_leaves_what_is_replaced(run, store, monkeypatch):
-    from natsev.objectstore.pruning import DeleteMany
+    from natsev.objectstore.tidying.pruning import DeleteMany
 
     for name in ('a', 'b'):
         put(run, store, name, b'old')

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import NatsError, ObjectChanged
-from . import check
-from .bucket import Bucket
+from ...errors import NatsError, ObjectChanged
+from .. import check
+from ..bucket import Bucket
+from ..record import ObjectMeta
+from ..sink import Memory
+from ..transfer import Transfer
 from .get import Get
 from .index import Index
-from .record import ObjectMeta
-from .sink import Memory
-from .transfer import Transfer
 
 
 class Reader:

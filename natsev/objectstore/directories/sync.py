@@ -13,10 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ..errors import DisconnectedError, NatsError, ObjectStoreError, WrongSequenceError
-from .blocking import in_thread
-from .bucket import Bucket
-from .codecs import plain_digest, plain_size
+from ...errors import DisconnectedError, NatsError, ObjectStoreError, WrongSequenceError
+from ..blocking import in_thread
+from ..bucket import Bucket
+from ..codecs.chain import plain_digest, plain_size
+from ..operation import StoreCall
+from ..parallel import each
+from ..reading.reader import Reader
+from ..record import ObjectMeta
 from .directory import (
     LocalFile,
     UnsafeName,
@@ -29,10 +33,6 @@ from .directory import (
     place,
     remove,
 )
-from .operation import StoreCall
-from .parallel import each
-from .reader import Reader
-from .record import ObjectMeta
 
 MTIME, MODE, SYMLINK = 'natsev.mtime', 'natsev.mode', 'natsev.symlink'
 # Files on their way at the same time.

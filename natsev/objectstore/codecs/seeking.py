@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from ..errors import CodecError
-from .codecs import CODEC, SEEK, Chain, plain_size
+from ...errors import CodecError
+from ..record import ObjectMeta
+from ..sink import Part
+from .chain import CODEC, SEEK, Chain, plain_size
 from .coding import Coder, Seekable
-from .record import ObjectMeta
-from .sink import Part
 
 
 class _Stage:

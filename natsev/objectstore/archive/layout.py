@@ -17,8 +17,8 @@ from typing import IO, Any, NamedTuple
 
 import msgpack
 
-from ..errors import ObjectStoreError
-from . import record
+from ...errors import ObjectStoreError
+from .. import record
 
 FORMAT = 'natsev-archive'
 VERSION = 1

@@ -15,17 +15,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import DisconnectedError, JetStreamError, NatsError, NoResponders
-from ..headers import Headers
-from ..jetstream import Consumption, Message
-from ..jetstream.api import to_json
-from ..loop import Timer
-from .bucket import Bucket
+from ...errors import DisconnectedError, JetStreamError, NatsError, NoResponders
+from ...headers import Headers
+from ...jetstream import Consumption, Message
+from ...jetstream.api import to_json
+from ...loop import Timer
+from ..bucket import Bucket
+from ..record import ObjectMeta
 from .budget import MOST, budget_of
-from .record import ObjectMeta
 
 if TYPE_CHECKING:
-    from ..nats import Replies
+    from ...nats import Replies
 
 MIB = 1024 * 1024
 # Seconds of a round trip from which on a way is long.

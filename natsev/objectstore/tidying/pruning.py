@@ -6,17 +6,17 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
-from ..errors import InvalidMetaError, NatsError, WrongSequenceError
-from ..jetstream.types import StoredMessage
-from . import record
-from .bucket import Bucket
-from .delete import Delete
-from .listing import Handed, Listing
-from .operation import StoreCall
-from .parallel import each
-from .record import ObjectMeta
+from ...errors import InvalidMetaError, NatsError, WrongSequenceError
+from ...jetstream.types import StoredMessage
+from .. import record
+from ..bucket import Bucket
+from ..delete import Delete
+from ..listing import Handed, Listing
+from ..operation import StoreCall
+from ..parallel import each
+from ..record import ObjectMeta
+from ..versions import trim
 from .scan import scan, server_time
-from .versions import trim
 
 
 class DeleteReport(TypedDict):

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
-from ..errors import InvalidMetaError, NatsError, WrongSequenceError
-from ..jetstream.types import StoredMessage
-from ..nuid import next_nuid
-from . import metas, record
-from .bucket import Bucket
-from .lookup import Entry, find
-from .operation import StoreCall
-from .parallel import each
-from .record import ObjectMeta
+from ...errors import InvalidMetaError, NatsError, WrongSequenceError
+from ...jetstream.types import StoredMessage
+from ...nuid import next_nuid
+from .. import metas, record
+from ..bucket import Bucket
+from ..lookup import Entry, find
+from ..operation import StoreCall
+from ..parallel import each
+from ..record import ObjectMeta
 from .scan import scan, server_time
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from ..errors import NatsError, StreamNotFoundError
-from ..jetstream import Message
-from ..jetstream.stored import parse_time
-from ..jetstream.types import StoredMessage
-from .bucket import Bucket
-from .listing import stored
-from .operation import Operation
+from ...errors import NatsError, StreamNotFoundError
+from ...jetstream import Message
+from ...jetstream.stored import parse_time
+from ...jetstream.types import StoredMessage
+from ..bucket import Bucket
+from ..listing import stored
+from ..operation import Operation
 
 
 def scan(

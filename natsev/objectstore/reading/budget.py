@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from ..nats import Nats
+    from ...nats import Nats
 
 MOST = 32 * 1024 * 1024
 

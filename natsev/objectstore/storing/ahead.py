@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..jobs import Job
-from ..loop import Port
-from .source import Buffer, Gathered, PathFile
+from ...jobs import Job
+from ...loop import Port
+from ..source import Buffer, Gathered, PathFile
 
 # Bytes read at once, and from how many on it is enough.
 _PIECE, _ENOUGH = 1024 * 1024, 4 * 1024 * 1024

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..calls import Call
-from .bucket import Bucket
+from ...calls import Call
+from ..bucket import Bucket
+from ..lookup import Resolved
+from ..record import ObjectMeta
+from ..sink import Sink
 from .get import Get
-from .lookup import Resolved
-from .record import ObjectMeta
-from .sink import Sink
 
 
 class FixedGet(Get):

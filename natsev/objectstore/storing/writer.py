@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .source import Fed
+from ..source import Fed
 
 if TYPE_CHECKING:
     from .put import Put

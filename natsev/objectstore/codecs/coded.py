@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .codecs import Chain, Decoding, Encoding
-from .record import ObjectMeta
+from ..record import ObjectMeta
+from ..sink import WHOLE, Part, Sink
+from ..source import Buffer, Gathered, Source
+from .chain import Chain, Decoding, Encoding
 from .seeking import PartDecoding, part_decoding
-from .sink import WHOLE, Part, Sink
-from .source import Buffer, Gathered, Source
 
 
 class EncodedSource:

@@ -12,14 +12,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..errors import DigestMismatch, MissingChunks, NatsError, ObjectChanged
-from .bucket import Bucket
+from ...errors import DigestMismatch, MissingChunks, NatsError, ObjectChanged
+from ..bucket import Bucket
+from ..journal import Journal
+from ..record import ObjectMeta
+from ..sink import PathFile
 from .fetch import estimate
 from .get import Get
 from .index import Index, index_of
-from .journal import Journal
-from .record import ObjectMeta
-from .sink import PathFile
 
 # Bytes hashed at once, and how often in one turn of the loop: some two milliseconds.
 _HASHED, _HASHED_PER_TURN = 256 * 1024, 8

@@ -22,8 +22,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..errors import CodecError, MissingExtraError
-from .codecs import KEY
+from ...errors import CodecError, MissingExtraError
+from .chain import KEY
 from .coding import Coder, Entry
 
 _MAGIC = b'NSE1'

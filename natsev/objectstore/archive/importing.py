@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TypedDict
 
-from ..errors import InvalidMetaError, NatsError, ObjectStoreError
-from ..nuid import next_nuid
-from . import archive, metas, record
-from .blocking import in_thread
-from .bucket import Bucket
-from .lookup import Entry, find
-from .operation import StoreCall
-from .put import Condition, Put
-from .record import ObjectMeta
-from .source import Pieces
+from ...errors import InvalidMetaError, NatsError, ObjectStoreError
+from ...nuid import next_nuid
+from .. import metas, record
+from ..blocking import in_thread
+from ..bucket import Bucket
+from ..lookup import Entry, find
+from ..operation import StoreCall
+from ..record import ObjectMeta
+from ..source import Pieces
+from ..storing.put import Condition, Put
+from . import layout
 
 _DEFAULT_CHUNK = 128 * 1024
 
@@ -71,8 +72,8 @@ class Import:
         self._progress = progress
         self._start = 0
         self._dropped: set[int] = set()  # sequences of objects that were abandoned
-        self._archive: archive.Archive
-        self._bodies: Iterator[archive.Body]
+        self._archive: layout.Archive
+        self._bodies: Iterator[layout.Body]
         self._report: ImportReport = {
             'objects': 0,
             'bytes': 0,
@@ -103,11 +104,11 @@ class Import:
     def _read_through(self) -> None:
         assert self._file is not None
 
-        def note(body: archive.Body, counts: bool) -> None:
+        def note(body: layout.Body, counts: bool) -> None:
             if not counts:
                 self._dropped.add(body.seq)
 
-        archive.read_through(self._file, lambda: self._call.done, note)
+        layout.read_through(self._file, lambda: self._call.done, note)
 
     def _verified(self, exc: Exception | None) -> None:
         if self._call.done:
@@ -119,7 +120,7 @@ class Import:
         assert self._file is not None
         try:
             self._file.seek(self._start)
-            self._archive = archive.Archive(self._file)
+            self._archive = layout.Archive(self._file)
             about = self._archive.open()
         except Exception as error:
             self._fail(error)
@@ -157,7 +158,7 @@ class Import:
         else:
             self._look(body)
 
-    def _skip(self, body: archive.Body) -> None:
+    def _skip(self, body: layout.Body) -> None:
         try:
             for _ in self._archive.chunks(body):
                 pass
@@ -166,12 +167,12 @@ class Import:
             return
         self._bucket.nats.call_soon(self._next)
 
-    def _look(self, body: archive.Body) -> None:
+    def _look(self, body: layout.Body) -> None:
         try:
             self._bucket.subjects.meta(body.fields['name'])
             meta = self._meta(body)
         except (ValueError, InvalidMetaError) as exc:
-            self._fail(archive.damaged(str(exc)))
+            self._fail(layout.damaged(str(exc)))
             return
         find(
             self._bucket,
@@ -181,7 +182,7 @@ class Import:
             leader=True,
         )
 
-    def _meta(self, body: archive.Body) -> ObjectMeta:
+    def _meta(self, body: layout.Body) -> ObjectMeta:
         fields = {**body.fields, 'nuid': next_nuid()}
         meta = record.parse(
             {
@@ -206,7 +207,7 @@ class Import:
             }
         return meta
 
-    def _found(self, body: archive.Body, meta: ObjectMeta, entry: Entry | None) -> None:
+    def _found(self, body: layout.Body, meta: ObjectMeta, entry: Entry | None) -> None:
         there = None if entry is None or entry.meta['deleted'] else entry.meta
         if there is not None and _same(there, meta):
             self._report['unchanged'] += 1
@@ -228,7 +229,7 @@ class Import:
         if self._progress is not None and not self._report['dry_run']:
             self._progress(self._report['objects'], self._report['bytes'])
 
-    def _link(self, body: archive.Body, meta: ObjectMeta, entry: Entry | None) -> None:
+    def _link(self, body: layout.Body, meta: ObjectMeta, entry: Entry | None) -> None:
         def stored(meta: ObjectMeta) -> None:
             self._count(meta)
             self._skip(body)
@@ -244,7 +245,7 @@ class Import:
             expected=entry.meta['seq'] if entry is not None and here else 0,
         )
 
-    def _put(self, body: archive.Body, meta: ObjectMeta, entry: Entry | None) -> None:
+    def _put(self, body: layout.Body, meta: ObjectMeta, entry: Entry | None) -> None:
         chunks = self._archive.chunks(body)
 
         def stored(info: ObjectMeta | None, err: NatsError | None) -> None:

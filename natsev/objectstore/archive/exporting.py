@@ -13,24 +13,25 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any, TypedDict
 
-from ..calls import Call
-from ..errors import (
+from ...calls import Call
+from ...errors import (
     DisconnectedError,
     InvalidMetaError,
     NatsError,
     ObjectStoreError,
     StreamNotFoundError,
 )
-from ..jetstream import Consumption, Message
-from . import archive, record
-from .blocking import in_thread
-from .bucket import Bucket
-from .fixed import FixedGet
-from .infos import Entries, find_many
-from .listing import stored
-from .lookup import Entry, find
-from .sink import Handed, write_error
-from .transfer import Transfer
+from ...jetstream import Consumption, Message
+from .. import record
+from ..blocking import in_thread
+from ..bucket import Bucket
+from ..infos import Entries, find_many
+from ..listing import stored
+from ..lookup import Entry, find
+from ..reading.fixed import FixedGet
+from ..sink import Handed, write_error
+from ..transfer import Transfer
+from . import layout
 
 # Metas that wait for their turn: from the first on no more are requested, until the second.
 _HIGH, _LOW = 200, 50
@@ -79,7 +80,7 @@ class Export(Transfer):
         self._prefix = prefix
         self._resume = resume
         self._told = told
-        self._writer: archive.Writer
+        self._writer: layout.Writer
         self._after = 0
         self._waiting: deque[Entry] = deque()
         self._replaced: dict[str, None] = {}  # replaced while they were read
@@ -121,9 +122,9 @@ class Export(Transfer):
     def _salvage(self) -> None:
         assert self._part is not None
         with self._part.open('rb') as file:
-            about, self._state = archive.salvage(file, lambda: self.done)
+            about, self._state = layout.salvage(file, lambda: self.done)
         if about['bucket'] != self._bucket.name:
-            raise archive.damaged(f'it is of the bucket {about["bucket"]!r}')
+            raise layout.damaged(f'it is of the bucket {about["bucket"]!r}')
         if not self._state.complete:
             os.truncate(self._part, self._state.offset)
 
@@ -138,7 +139,7 @@ class Export(Transfer):
             self._after = self._state.last_seq
             self._open('ab', self._state)
 
-    def _open(self, mode: str, state: archive.State | None) -> None:
+    def _open(self, mode: str, state: layout.State | None) -> None:
         assert self._part is not None
         try:
             self._file = self._part.open(mode)
@@ -147,9 +148,9 @@ class Export(Transfer):
             return
         self._write_from(state)
 
-    def _write_from(self, state: archive.State | None = None) -> None:
+    def _write_from(self, state: layout.State | None = None) -> None:
         assert self._file is not None
-        self._writer = archive.Writer(self._file, state)
+        self._writer = layout.Writer(self._file, state)
         config = {key: value for key, value in self._bucket.config.items() if key in _CONFIG}
         now = datetime.now(timezone.utc)
         if state is not None or self._write(self._writer.header, self._bucket.name, now, config):
@@ -319,7 +320,7 @@ class Export(Transfer):
         if self._write(self._writer.trailer):
             self._finish(self._writer.totals)
 
-    def _finish(self, totals: archive.Totals) -> None:
+    def _finish(self, totals: layout.Totals) -> None:
         in_thread(self._nats.port, self._settle, lambda exc: self._settled(totals, exc))
 
     def _settle(self) -> None:
@@ -331,7 +332,7 @@ class Export(Transfer):
                 os.fsync(self._file.fileno())
             self._part.replace(self._path)
 
-    def _settled(self, totals: archive.Totals, exc: Exception | None) -> None:
+    def _settled(self, totals: layout.Totals, exc: Exception | None) -> None:
         if exc is not None:
             self._fail(exc)
         else:

@@ -13,12 +13,12 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from ..errors import NatsError, StreamNotFoundError
-from ..jetstream import Consumption, Message
-from ..jetstream.types import StoredMessage
-from .bucket import Bucket
-from .operation import Operation
-from .record import ObjectMeta
+from ...errors import NatsError, StreamNotFoundError
+from ...jetstream import Consumption, Message
+from ...jetstream.types import StoredMessage
+from ..bucket import Bucket
+from ..operation import Operation
+from ..record import ObjectMeta
 
 
 class Place(NamedTuple):

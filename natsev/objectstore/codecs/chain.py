@@ -15,11 +15,11 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import CodecError
-from . import record
+from ...errors import CodecError
+from .. import record
+from ..record import ObjectMeta
 from .coding import Codec
 from .compression import Zlib, Zstd
-from .record import ObjectMeta
 
 CODEC, SIZE, DIGEST, KEY = 'natsev.codec', 'natsev.size', 'natsev.digest', 'natsev.key'
 SEEK = 'natsev.seek'

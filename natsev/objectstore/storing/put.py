@@ -19,8 +19,8 @@ from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
 
-from ..calls import Call, Handle
-from ..errors import (
+from ...calls import Call, Handle
+from ...errors import (
     Cancelled,
     DisconnectedError,
     NatsError,
@@ -29,20 +29,21 @@ from ..errors import (
     RequestTimeout,
     WrongSequenceError,
 )
-from ..headers import Headers
-from ..jetstream.api import parse_reply
-from ..jetstream.types import StoredMessage
-from . import codecs, metas, record
-from .aftermath import Aftermath
-from .bucket import NOTHING, Bucket, Known
+from ...headers import Headers
+from ...jetstream.api import parse_reply
+from ...jetstream.types import StoredMessage
+from .. import metas, record
+from ..aftermath import Aftermath
+from ..bucket import NOTHING, Bucket, Known
+from ..codecs import chain
+from ..codecs.coded import codec_of, plain
+from ..lookup import known_of, meta_of
+from ..purge import Purge
+from ..record import ObjectMeta
+from ..source import Buffer, Source
+from ..transfer import Transfer
+from ..versions import save, trim_in_background
 from .chunks import SAFE_PART, Chunks, may_pass
-from .coded import codec_of, plain
-from .lookup import known_of, meta_of
-from .purge import Purge
-from .record import ObjectMeta
-from .source import Buffer, Source
-from .transfer import Transfer
-from .versions import save, trim_in_background
 
 # Room in a message for the headers beside its payload.
 _HEADROOM = 1024
@@ -216,7 +217,7 @@ class Put(Transfer):
             meta is None
             or not meta['digest']
             or size not in (None, meta['size'])
-            or meta['metadata'].get(codecs.CODEC) != codec_of(self._source)
+            or meta['metadata'].get(chain.CODEC) != codec_of(self._source)
         ):
             self._differs()
         else:
@@ -241,7 +242,7 @@ class Put(Transfer):
                 self._nats.call_soon(self._hash_next)
                 return
             self._compared = None
-            if digest.digest() == codecs.plain_digest(meta):
+            if digest.digest() == chain.plain_digest(meta):
                 self._end(meta, None)
             elif not self._source.rewind():
                 raise OSError('it cannot be read twice')

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from ..errors import CodecError, MissingExtraError
+from ...errors import CodecError, MissingExtraError
 from .coding import Coder, Entry
 
 # A decoder gives its output in pieces of about this size, so that what unpacks without end is

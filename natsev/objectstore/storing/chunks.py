@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Protocol
 
-from ..calls import Handle
-from ..errors import (
+from ...calls import Handle
+from ...errors import (
     BufferFullError,
     Cancelled,
     DisconnectedError,
@@ -31,16 +31,16 @@ from ..errors import (
     TooManyRequestsError,
     WrongSequenceError,
 )
-from ..headers import Headers
-from ..jetstream.api import Reply, parse_reply
-from ..jetstream.types import StoredMessage
-from ..nats import PendingRequest
-from ..wire import WINDOW, Window
-from .bucket import Bucket
-from .operation import Operation
-from .parallel import each
-from .question import IN_PROCESS, UNAVAILABLE
-from .source import Buffer
+from ...headers import Headers
+from ...jetstream.api import Reply, parse_reply
+from ...jetstream.types import StoredMessage
+from ...nats import PendingRequest
+from ...wire import WINDOW, Window
+from ..bucket import Bucket
+from ..operation import Operation
+from ..parallel import each
+from ..question import IN_PROCESS, UNAVAILABLE
+from ..source import Buffer
 
 MIB = 1024 * 1024
 # Bytes in flight, by the seconds of a round trip: what keeps a near server busy, what fills a long

@@ -15,22 +15,22 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ..errors import (
+from ...errors import (
     DisconnectedError,
     NatsError,
     RequestTimeout,
     StreamNotFoundError,
 )
-from ..jetstream import Consumption, Message
-from .aftermath import Aftermath
-from .bucket import Known
+from ...jetstream import Consumption, Message
+from ..aftermath import Aftermath
+from ..bucket import Known
+from ..journal import Journal
+from ..names import is_nuid
+from ..parallel import each
+from ..purge import Purge
+from ..source import PathFile
 from .chunks import Chunks
-from .journal import Journal
-from .names import is_nuid
-from .parallel import each
-from .purge import Purge
 from .put import Put, ttl_of_chunks
-from .source import PathFile
 
 # Chunks hashed in one turn of the loop.
 _PER_TURN = 8

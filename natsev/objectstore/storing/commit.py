@@ -13,23 +13,23 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ..calls import Call
-from ..errors import (
+from ...calls import Call
+from ...errors import (
     DisconnectedError,
     NatsError,
     ObjectStoreError,
     WrongSequenceError,
 )
-from ..jetstream.types import StoredMessage
-from . import record
-from .bucket import Bucket, Known
-from .lookup import known_of
-from .purge import Purge
+from ...jetstream.types import StoredMessage
+from .. import record
+from ..bucket import Bucket, Known
+from ..lookup import known_of
+from ..purge import Purge
+from ..record import ObjectMeta
+from ..source import Buffer, Source
+from ..transfer import Transfer
+from ..versions import SEQ, trim_in_background
 from .put import Condition, chunk_size_for
-from .record import ObjectMeta
-from .source import Buffer, Source
-from .transfer import Transfer
-from .versions import SEQ, trim_in_background
 
 _MOST_MESSAGES = 1000
 

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..calls import Call
-from ..errors import (
+from ...calls import Call
+from ...errors import (
     CodecError,
     DigestMismatch,
     MissingChunks,
@@ -22,20 +22,20 @@ from ..errors import (
     NotModified,
     ObjectChanged,
 )
-from ..jetstream.types import StoredMessage
-from . import record
-from .blocking import in_thread
-from .bucket import Bucket
+from ...jetstream.types import StoredMessage
+from .. import record
+from ..blocking import in_thread
+from ..bucket import Bucket
+from ..codecs.chain import is_encoded
+from ..codecs.coded import DecodedSink, decoded
+from ..lookup import Resolved, resolve
+from ..record import ObjectMeta
+from ..sink import WHOLE, Part, Sink, write_error
+from ..transfer import Transfer
+from ..versions import find_version
 from .budget import budget_of
-from .codecs import is_encoded
-from .coded import DecodedSink, decoded
 from .fetch import Batches, Fetch, Ordered, estimate
 from .index import Index, index_of
-from .lookup import Resolved, resolve
-from .record import ObjectMeta
-from .sink import WHOLE, Part, Sink, write_error
-from .transfer import Transfer
-from .versions import find_version
 
 # Bytes that wait for a paused reader: more are not requested.
 _MOST_HELD = 1024 * 1024

@@ -1,0 +1,1 @@
+"""A bucket as one file: its layout, writing it, reading it."""

@@ -1,0 +1,1 @@
+"""What is done to an object's bytes on their way: compression, encryption."""

@@ -1,0 +1,1 @@
+"""A directory and a bucket made alike."""

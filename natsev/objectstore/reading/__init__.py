@@ -1,0 +1,1 @@
+"""Reading objects: how their chunks are asked for, and where their bytes go."""

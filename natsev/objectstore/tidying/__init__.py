@@ -1,0 +1,1 @@
+"""Keeping a bucket tidy: orphans, broken metadata, old objects, tombstones."""
