@@ -28,11 +28,23 @@ class Aftermath(Transfer):
         subject: the subject.
         then: called as ``then(known)``; with None when the client is closed before, or no server
             answers.
+        nuid: whose chunks are counted then.
+
+    Attributes:
+        chunks: how many there are.
     """
 
-    def __init__(self, bucket: Bucket, subject: str, then: Callable[[Known | None], None]) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        subject: str,
+        then: Callable[[Known | None], None],
+        nuid: str | None = None,
+    ) -> None:
         super().__init__(bucket, bucket.nats.call(lambda known, _err: then(known)))
+        self.chunks = 0
         self._subject = subject
+        self._nuid = nuid
         self._fence = next_nuid()
         self._idles = 0
 
@@ -45,7 +57,16 @@ class Aftermath(Transfer):
 
     def _read(self, message: StoredMessage | None) -> None:
         Purge(self._bucket, self._fence).start(now=True)
-        self._end(known_of(message, self._bucket.name), None)
+        known = known_of(message, self._bucket.name)
+
+        def counted(chunks: int) -> None:
+            self.chunks = chunks
+            self._end(known, None)
+
+        if self._nuid is None:
+            self._end(known, None)
+        else:
+            self._bucket.count(self, self._nuid, counted)
 
     def _idle(self) -> None:
         self._idles += 1

@@ -397,6 +397,16 @@ class Bucket:
         block = b'NATS/1.0\r\n\r\n'
         self.publish(op, self.subjects.chunk(nuid), b'', block, lambda _: then(), refused)
 
+    def count(self, op: Operation, nuid: str, then: Callable[[int], None]) -> None:
+        """Ask how many chunks of *nuid* there are."""
+        subject = self.subjects.chunk(nuid)
+
+        def counted(info: dict[str, Any]) -> None:
+            subjects = (info.get('state') or {}).get('subjects') or {}
+            then(subjects.get(subject, 0))
+
+        self.api(op, 'STREAM.INFO', {'subjects_filter': subject}, counted)
+
     def delete(self, op: Operation, seq: int, then: Then) -> None:
         """Delete the message *seq*, if it is there."""
 

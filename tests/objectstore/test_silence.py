@@ -241,3 +241,19 @@ def test_a_purge_that_is_refused_for_long(run, server, store, losses, connect, i
     assert isinstance(err, JetStreamError)
     losses.end()
     inside.await_chunks({})
+
+
+def test_chunks_that_are_not_those_that_were_sent_make_a_put_start_over(run, store, inside, losses):
+    """As on servers that forget message ids: it is stored anew, and what was sent is purged."""
+    results = Results()
+    losses.begin(CHUNKS)
+    transfer = store.put('a', DATA, results)
+    losses.await_some()
+    losses.end()
+    nuid = transfer._meta['nuid']
+    run.call(store._bucket.js.js_publish, CHUNKS.replace('*', nuid), b'x')
+    results.await_all(run)
+    info, _ = results[0]
+    assert info['nuid'] != nuid
+    assert run.call(store.get, 'a')[:2] == (DATA, None)
+    inside.await_only(info)

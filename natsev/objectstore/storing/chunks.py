@@ -24,7 +24,6 @@ from ...errors import (
     Cancelled,
     DisconnectedError,
     JetStreamError,
-    MissingChunks,
     NatsError,
     NoResponders,
     ObjectStoreError,
@@ -75,6 +74,9 @@ class Owner(Operation, Protocol):
 
     def refused(self) -> None:
         """Chunks that were refused are about to be sent again."""
+
+    def not_whole(self, text: str) -> None:
+        """What is stored is not what was sent, and cannot be completed."""
 
     def pumped(self) -> None:
         """As much is on its way as can be."""
@@ -518,18 +520,12 @@ class Chunks:
 
     def count_stored(self, then: Callable[[int], None]) -> None:
         """Ask how many chunks there are."""
-
-        def counted(info: dict[str, Any]) -> None:
-            subjects = (info.get('state') or {}).get('subjects') or {}
-            then(subjects.get(self._subject, 0))
-
-        body = {'subjects_filter': self._subject}
-        self._bucket.api(self._owner, 'STREAM.INFO', body, counted)
+        self._bucket.count(self._owner, self._nuid, then)
 
     def _counted(self, stored: int) -> None:
         known = stored - self._done
         if not 0 <= known <= len(self._again):
-            self._owner.fail(MissingChunks('chunks that were acknowledged are gone'))
+            self._owner.not_whole('chunks that were acknowledged are gone')
         elif known:
             # Are they the next ones, or were some dropped, and others behind them stored?
             expected = self._msg_id(self._again[known - 1])
@@ -541,7 +537,7 @@ class Chunks:
     def _identified(self, last: StoredMessage | None, expected: str, known: int) -> None:
         headers = last['headers'] if last is not None else None
         if last is None or headers is None or headers.get('Nats-Msg-Id') != expected:
-            self._owner.fail(MissingChunks('some of the chunks that were sent are gone'))
+            self._owner.not_whole('some of the chunks that were sent are gone')
         else:
             self._go_on_behind(known, last['seq'])
 

@@ -32,6 +32,7 @@ from ...errors import (
 from ...headers import Headers
 from ...jetstream.api import parse_reply
 from ...jetstream.types import StoredMessage
+from ...nuid import next_nuid
 from .. import metas, record
 from ..aftermath import Aftermath
 from ..bucket import NOTHING, Bucket, Known
@@ -123,7 +124,8 @@ class Put(Transfer):
         self._compared: tuple[ObjectMeta, Any] | None = None
         self._hash_soon = False
         self._ttl = ttl
-        self._chunks = Chunks(self, bucket, meta['nuid'], ttl_of_chunks(ttl))
+        self._begin_chunks()
+        self._started_over = False
         # Is it one chunk, which goes out together with the metadata?
         self._pair = False
         # The meta to replace: its sequence, and what else there is to know of it.
@@ -439,8 +441,36 @@ class Put(Transfer):
         if self._counted:
             self._commit()
         else:
-            text = f'{stored} chunks are stored, not {self._chunks.count}'
+            self.not_whole(f'{stored} chunks are stored, not {self._chunks.count}')
+
+    def not_whole(self, text: str) -> None:
+        if not self._start_over():
             self.fail(ObjectStoreError(text, bucket=self._bucket.name, name=self._meta['name']))
+
+    def _start_over(self) -> bool:
+        """Store all of it again, as another object, if it can be read again; once."""
+        again = not (self._started_over or codec_of(self._source))
+        try:
+            again = again and self._source.rewind()
+        except Exception as exc:  # whatever the user's file raises
+            self._source_failed(exc)
+            return True
+        if again:
+            self._started_over = True
+            Purge(self._bucket, self._meta['nuid'], again=True).start(now=True)
+            self._meta['nuid'] = next_nuid()
+            self._begin_chunks()
+            self._hash, self._size, self._at_end = hashlib.sha256(), 0, False
+            self._ahead.clear()
+            self.bytes_done = 0
+            self._began_at = 0.0
+            self._counted = True
+            self._stage = _Stage.STARTING
+            self._look()
+        return again
+
+    def _begin_chunks(self) -> None:
+        self._chunks = Chunks(self, self._bucket, self._meta['nuid'], ttl_of_chunks(self._ttl))
 
     def _ttl_left(self) -> int:
         """Return seconds: the metadata must not outlive the chunks, which were stored before."""
@@ -528,15 +558,23 @@ class Put(Transfer):
         self._end(self._meta, None)
 
     def _replace(self, seq: int) -> None:
-        """Have what was replaced purged, or kept as a version."""
-        nuid = self._meta['nuid']
+        """The metadata is stored, as *seq*."""
+        replaced = self._replaced_before(seq)
+        known = Known(seq, self._meta['nuid'], True, self._kept(replaced))
+        self._bucket.learn(self._subject, known)
+        self._drop(replaced)
+
+    def _replaced_before(self, seq: int) -> Known:
+        """Return what was replaced, where the metadata was stored before *seq*, or as that."""
         before = max((expected for expected in self._attempts if expected < seq), default=-1)
-        replaced = self._attempts.get(before, NOTHING)
+        return self._attempts.get(before, NOTHING)
+
+    def _drop(self, replaced: Known) -> None:
+        """Have what was replaced purged, or kept as a version."""
         kept = self._kept(replaced)
-        self._bucket.learn(self._subject, Known(seq, nuid, True, kept))
         if kept or replaced.versions:
             trim_in_background(self._bucket, self._meta['name'], kept)
-        if not kept and replaced.nuid is not None and replaced.nuid != nuid:
+        if not kept and replaced.nuid is not None and replaced.nuid != self._meta['nuid']:
             Purge(self._bucket, replaced.nuid).start(now=True)
 
     def _kept(self, present: Known) -> int:
@@ -614,14 +652,21 @@ class Put(Transfer):
         """End now, though the metadata may be stored, or may yet be: its chunks stay until then."""
         self._give_up_request()
 
+        was_whole = self._chunks.settled and self._chunks.count > 0 and self._ttl is None
+
         def look(known: Known | None) -> None:
             if known is not None and self._is_ours(known):
                 self._replace(known.seq)
+            elif known is not None and was_whole and not aftermath.chunks:
+                # Whoever replaced it has purged them: it had been stored.
+                self._drop(self._replaced_before(known.seq))
             elif known is not None:
                 Purge(self._bucket, self._meta['nuid']).start(now=True)
 
+        nuid = self._meta['nuid']
+        aftermath = Aftermath(self._bucket, self._subject, look, nuid)
         if not (self._ended or self._nats.is_closed()):
-            Aftermath(self._bucket, self._subject, look).start(now=True)
+            aftermath.start(now=True)
         self._end_failed()
 
     def _leave_purge_behind(self) -> None:

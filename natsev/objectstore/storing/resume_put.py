@@ -166,6 +166,9 @@ class ResumedPut(Put):
         self._advance(self._size)
         self._prepared()
 
+    def _start_over(self) -> bool:
+        return False  # the journal names what another process may go on with
+
     # The end.
 
     def _clean(self) -> None:
