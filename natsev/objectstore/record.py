@@ -227,7 +227,7 @@ def raw(payload: bytes) -> dict[str, Any]:
     """
     if not payload:
         return {}
-    body = json.loads(payload)
+    body = json.loads(payload.decode())  # of bytes it would first guess the encoding
     if not isinstance(body, dict):
         raise ValueError('not a JSON object')
     return body

@@ -44,7 +44,7 @@ from ..source import Buffer
 MIB = 1024 * 1024
 # Bytes in flight, by the seconds of a round trip: what keeps a near server busy, what fills a long
 # way. Never more: the server's queue for a stream is bounded, and all who write share it.
-_WINDOWS = ((0.005, 4 * MIB), (0.02, 16 * MIB), (float('inf'), 32 * MIB))
+_WINDOWS = ((0.005, 8 * MIB), (0.02, 24 * MIB), (float('inf'), 32 * MIB))
 # Bytes read, hashed and queued in one turn of the loop: a millisecond or two.
 _PER_TURN = MIB
 # Seconds to wait before chunks that were refused are sent again.
@@ -300,7 +300,7 @@ class Chunks:
         request.subject = self._subject
         request.chunk = chunk
         self._nats.ask(request, chunk.piece, None, self._headers(chunk))
-        self._acks.low = self._acks.waiting // 2
+        self._acks.low = self._acks.waiting * 3 // 4
 
     def _request(self, chunk: _Chunk, replied: Callable[..., Any]) -> Handle:
         block = self._headers(chunk)
