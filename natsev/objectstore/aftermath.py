@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import RequestTimeout
+from ..jetstream.api import Reply
 from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
 from .bucket import Bucket, Known
@@ -28,10 +29,11 @@ class Aftermath(Transfer):
         subject: the subject.
         then: called as ``then(known)``; with None when the client is closed before, or no server
             answers.
-        nuid: whose chunks are counted then.
+        msg_id: of the message whose fate is not known. The fence has the same one: so it tells
+            whether that was stored, and if not, it never will be.
 
     Attributes:
-        chunks: how many there are.
+        stored_as: the sequence of that message; 0: it was not stored, or that is not known.
     """
 
     def __init__(
@@ -39,34 +41,39 @@ class Aftermath(Transfer):
         bucket: Bucket,
         subject: str,
         then: Callable[[Known | None], None],
-        nuid: str | None = None,
+        msg_id: str | None = None,
     ) -> None:
         super().__init__(bucket, bucket.nats.call(lambda known, _err: then(known)))
-        self.chunks = 0
+        self.stored_as = 0
         self._subject = subject
-        self._nuid = nuid
+        self._msg_id = msg_id
         self._fence = next_nuid()
         self._idles = 0
 
     def _go_on(self) -> None:
-        self._bucket.fence(self, self._fence, self._passed)
+        self._bucket.fence(self, self._fence, self._passed, self._msg_id)
 
-    def _passed(self) -> None:
+    def _passed(self, ack: Reply) -> None:
         self._touch()
+        seq = int(ack.get('seq') or 0)
+        if ack.get('duplicate') and seq:
+            self._bucket.leader(self, {'seq': seq}, lambda message: self._known(seq, message))
+        else:
+            self._look()
+
+    def _known(self, seq: int, message: StoredMessage | None) -> None:
+        """The id is that of *seq*, which may be the fence itself, sent twice."""
+        fence = self._bucket.subjects.chunk(self._fence)
+        if message is None or message['subject'] != fence:
+            self.stored_as = seq
+        self._look()
+
+    def _look(self) -> None:
         self._bucket.leader(self, {'last_by_subj': self._subject}, self._read)
 
     def _read(self, message: StoredMessage | None) -> None:
         Purge(self._bucket, self._fence).start(now=True)
-        known = known_of(message, self._bucket.name)
-
-        def counted(chunks: int) -> None:
-            self.chunks = chunks
-            self._end(known, None)
-
-        if self._nuid is None:
-            self._end(known, None)
-        else:
-            self._bucket.count(self, self._nuid, counted)
+        self._end(known_of(message, self._bucket.name), None)
 
     def _idle(self) -> None:
         self._idles += 1

@@ -238,12 +238,14 @@ class Bucket:
         headers: bytes,
         then: Then,
         catch: Catch | None = None,
+        *,
+        msg_id: str | None = None,
     ) -> None:
         """Publish a message and await its acknowledgement. Arguments as for ``api``.
 
         A silence is not waited out: it is sent again under the same message id.
         """
-        msg_id = next_nuid()
+        msg_id = msg_id or next_nuid()
 
         def replied(ack: Reply | NatsError) -> None:
             if isinstance(ack, WrongSequenceError) and question.asked > 1:
@@ -384,18 +386,20 @@ class Bucket:
 
     # Chunks.
 
-    def fence(self, op: Operation, nuid: str, then: Callable[[], None]) -> None:
-        """Publish an empty chunk of *nuid*: ``then()``, when all sent before has been dealt with.
+    def fence(
+        self, op: Operation, nuid: str, then: Callable[[Reply], None], msg_id: str | None = None
+    ) -> None:
+        """Publish an empty chunk of *nuid*: ``then(ack)``, when all sent before is dealt with.
 
         Requests to the API take another way than messages, and may overtake them.
         """
 
         def refused(_err: NatsError) -> bool:
-            then()  # a full bucket, say: that is an answer too
+            then({})  # a full bucket, say: that is an answer too
             return True
 
-        block = b'NATS/1.0\r\n\r\n'
-        self.publish(op, self.subjects.chunk(nuid), b'', block, lambda _: then(), refused)
+        subject, block = self.subjects.chunk(nuid), b'NATS/1.0\r\n\r\n'
+        self.publish(op, subject, b'', block, then, refused, msg_id=msg_id)
 
     def count(self, op: Operation, nuid: str, then: Callable[[int], None]) -> None:
         """Ask how many chunks of *nuid* there are."""

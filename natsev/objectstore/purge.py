@@ -42,7 +42,7 @@ class Purge(Transfer):
         else:
             self._bucket.fence(self, self._nuid, self._passed)
 
-    def _passed(self) -> None:
+    def _passed(self, _ack: Any) -> None:
         self._fenced = True
         self._go_on()
 

@@ -652,19 +652,16 @@ class Put(Transfer):
         """End now, though the metadata may be stored, or may yet be: its chunks stay until then."""
         self._give_up_request()
 
-        was_whole = self._chunks.settled and self._chunks.count > 0 and self._ttl is None
-
         def look(known: Known | None) -> None:
             if known is not None and self._is_ours(known):
                 self._replace(known.seq)
-            elif known is not None and was_whole and not aftermath.chunks:
-                # Whoever replaced it has purged them: it had been stored.
-                self._drop(self._replaced_before(known.seq))
             elif known is not None:
-                Purge(self._bucket, self._meta['nuid']).start(now=True)
+                if aftermath.stored_as:  # and replaced since
+                    self._drop(self._replaced_before(aftermath.stored_as))
+                Purge(self._bucket, nuid).start(now=True)
 
         nuid = self._meta['nuid']
-        aftermath = Aftermath(self._bucket, self._subject, look, nuid)
+        aftermath = Aftermath(self._bucket, self._subject, look, f'{nuid}.meta')
         if not (self._ended or self._nats.is_closed()):
             aftermath.start(now=True)
         self._end_failed()
