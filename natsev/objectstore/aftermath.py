@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import RequestTimeout
 from ..jetstream.api import Reply
 from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
 from .bucket import Bucket, Known
 from .lookup import known_of
 from .purge import Purge
-from .transfer import Transfer
-
-# Without an answer for so many timeouts, and with the connection standing, none will come.
-_MOST_IDLE = 6
+from .transfer import Background
 
 
-class Aftermath(Transfer):
+class Aftermath(Background):
     """Looks, behind a fence, what stands on the subject of a meta.
 
     Args:
@@ -48,7 +44,6 @@ class Aftermath(Transfer):
         self._subject = subject
         self._msg_id = msg_id
         self._fence = next_nuid()
-        self._idles = 0
 
     def _go_on(self) -> None:
         self._bucket.fence(self, self._fence, self._passed, self._msg_id)
@@ -56,7 +51,7 @@ class Aftermath(Transfer):
     def _passed(self, ack: Reply) -> None:
         self._touch()
         seq = int(ack.get('seq') or 0)
-        if ack.get('duplicate') and seq:
+        if self._msg_id is not None and ack.get('duplicate') and seq:
             self._bucket.leader(self, {'seq': seq}, lambda message: self._known(seq, message))
         else:
             self._look()
@@ -74,11 +69,6 @@ class Aftermath(Transfer):
     def _read(self, message: StoredMessage | None) -> None:
         Purge(self._bucket, self._fence).start(now=True)
         self._end(known_of(message, self._bucket.name), None)
-
-    def _idle(self) -> None:
-        self._idles += 1
-        if self._idles >= _MOST_IDLE:
-            self.fail(RequestTimeout())
 
 
 def purge_if_deleted(bucket: Bucket, subject: str, nuid: str) -> None:

@@ -391,7 +391,8 @@ class Bucket:
     ) -> None:
         """Publish an empty chunk of *nuid*: ``then(ack)``, when all sent before is dealt with.
 
-        Requests to the API take another way than messages, and may overtake them.
+        Requests to the API take another way than messages, and may overtake them. A fence has one
+        message id, however often it is sent: none arrives behind its purge.
         """
 
         def refused(_err: NatsError) -> bool:
@@ -399,7 +400,7 @@ class Bucket:
             return True
 
         subject, block = self.subjects.chunk(nuid), b'NATS/1.0\r\n\r\n'
-        self.publish(op, subject, b'', block, then, refused, msg_id=msg_id)
+        self.publish(op, subject, b'', block, then, refused, msg_id=msg_id or f'{nuid}.fence')
 
     def count(self, op: Operation, nuid: str, then: Callable[[int], None]) -> None:
         """Ask how many chunks of *nuid* there are."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..calls import Call
-from ..errors import RequestTimeout
 from .bucket import Bucket
-from .transfer import Transfer
+from .transfer import Background
 
 # What a lost connection had sent may still be on its way inside the server, for so many seconds.
 _STRAGGLERS = 0.5
-# Without an answer for so many timeouts, and with the connection standing, none will come.
-_MOST_IDLE = 6
 
 
-class Purge(Transfer):
+class Purge(Background):
     """One purge; when the connection is lost before its answer, it is asked for again.
 
     Args:
@@ -34,7 +31,6 @@ class Purge(Transfer):
         self._again = again
         self._first = True
         self._fenced = not again
-        self._idles = 0
 
     def _go_on(self) -> None:
         if self._fenced:
@@ -52,8 +48,3 @@ class Purge(Transfer):
             self._wait(_STRAGGLERS, self._go_on)
         else:
             self._end(None, None)
-
-    def _idle(self) -> None:
-        self._idles += 1
-        if self._idles >= _MOST_IDLE:
-            self.fail(RequestTimeout())

@@ -29,6 +29,8 @@ _LOOKS = 4
 _LONGEST_TICK = 1.0
 # Seconds, and part of the timeout, of the first silence that makes it ask again; then doubled.
 _PATIENCE, _PATIENT_PART = 1.0, 0.25
+# Without an answer for so many timeouts, and with the connection standing, none will come.
+_MOST_IDLE = 6
 
 
 class Transfer:
@@ -238,6 +240,17 @@ class Transfer:
         self._lost()
         self._err = self._err or DisconnectedError(str(err))
         self._end_failed()
+
+
+class Background(Transfer):
+    """What goes on though the call that began it may have ended: more patient than a user is."""
+
+    _idles = 0
+
+    def _idle(self) -> None:
+        self._idles += 1
+        if self._idles >= _MOST_IDLE:
+            self.fail(RequestTimeout())
 
 
 class Transfers:

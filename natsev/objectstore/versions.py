@@ -24,6 +24,7 @@ from .operation import Operation, StoreCall
 from .parallel import each
 from .purge import Purge
 from .record import ObjectMeta
+from .transfer import Background
 
 Then = Callable[[], None]
 # In the log: the sequence of the copied meta.
@@ -128,8 +129,7 @@ def trim(bucket: Bucket, op: Operation, name: str, keep: int, then: Callable[[in
         def purge(nuid: str, done: Then) -> None:
             Purge(bucket, nuid, call=bucket.nats.call(lambda *_: done())).start(now=True)
 
-        # Chunks are purged though the connection be lost; what the log then still tells of, the
-        # next time removes.
+        # Chunks are purged though the connection be lost before the log is.
         steps: list[Callable[[Then], None]] = [forget, *(partial(purge, nuid) for nuid in nuids)]
         each(op, steps, lambda step, done: step(done), lambda: then(len(gone)), len(steps))
 
@@ -137,9 +137,20 @@ def trim(bucket: Bucket, op: Operation, name: str, keep: int, then: Callable[[in
 
 
 def trim_in_background(bucket: Bucket, name: str, keep: int) -> None:
-    """Do ``trim``, while nobody waits for it; what fails, the next put makes good."""
-    call = StoreCall(bucket, None)
-    trim(bucket, call, name, keep, lambda _: call.end())
+    """Do ``trim``, while nobody waits for it."""
+    _Trim(bucket, name, keep).start(now=True)
+
+
+class _Trim(Background):
+    """A trim that begins again when the connection is lost before its end."""
+
+    def __init__(self, bucket: Bucket, name: str, keep: int) -> None:
+        super().__init__(bucket, bucket.nats.call(None))
+        self._name = name
+        self._keep = keep
+
+    def _go_on(self) -> None:
+        trim(self._bucket, self, self._name, self._keep, lambda _: self._end(None, None))
 
 
 def find_version(

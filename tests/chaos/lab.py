@@ -393,7 +393,7 @@ class Lab:
         lacking = {nuid: n for nuid, n in named.items() if chunks.get(nuid) != n}
         left = {nuid: n for nuid, n in chunks.items() if nuid not in named}
         whose = [made for made in self.history.calls if made.nuid in left]
-        assert (lacking, left) == ({}, {}), f'chunks that lack, that are left; those of {whose}'
+        assert (lacking, left) == ({}, {}), f'{lacking} lack, {left} are left; those of {whose}'
 
     def figures(self) -> dict[str, Any]:
         """Return what it took: calls, errors, reconnects, MiB given and MiB sent, seconds."""
