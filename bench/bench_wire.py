@@ -23,7 +23,7 @@ CHUNK = 128 * 1024
 Round = Callable[[], object]
 
 
-def _wire(twin: ModuleType) -> Any:
+def new_wire(twin: ModuleType) -> Any:
     wire = twin.Wire(lambda: None, print)
     wire.inbox = '_INBOX.abcdefghijklmnopqrstuv.'
     wire.live = True
@@ -31,30 +31,30 @@ def _wire(twin: ModuleType) -> Any:
     return wire
 
 
-def _drain(wire: Any) -> None:
+def drain(wire: Any) -> None:
     while pieces := wire.output():
         wire.sent(sum(map(len, pieces)))
 
 
 def publish(twin: ModuleType, size: int) -> Round:
-    wire, payload = _wire(twin), b'x' * size
+    wire, payload = new_wire(twin), b'x' * size
 
     def run() -> None:
         for _ in range(BATCH):
             wire.publish('bench.subject', payload)
-        _drain(wire)
+        drain(wire)
 
     return run
 
 
 def hpublish(twin: ModuleType, size: int) -> Round:
-    wire, payload = _wire(twin), b'x' * size
+    wire, payload = new_wire(twin), b'x' * size
     headers = {'Nats-Msg-Id': 'abcdefghijklmnopqrstuv.1'}
 
     def run() -> None:
         for _ in range(BATCH):
             wire.hpublish('bench.subject', headers, payload)
-        _drain(wire)
+        drain(wire)
 
     return run
 
@@ -73,7 +73,7 @@ def _deliver(wire: Any, data: bytes) -> Round:
 
 
 def dispatch(twin: ModuleType, size: int, nargs: int = 2, block: bytes = b'') -> Round:
-    wire = _wire(twin)
+    wire = new_wire(twin)
     callback: Callable[..., None] = (
         (lambda subject, payload: None)
         if nargs == 2
@@ -93,7 +93,7 @@ def dispatch(twin: ModuleType, size: int, nargs: int = 2, block: bytes = b'') ->
 
 
 def reqrep(twin: ModuleType, size: int) -> Round:
-    wire, payload = _wire(twin), b'x' * size
+    wire, payload = new_wire(twin), b'x' * size
 
     def replied(payload: bytes, err: None) -> None:
         pass
@@ -104,7 +104,7 @@ def reqrep(twin: ModuleType, size: int) -> Round:
             request = twin.Request(replied, 2)
             wire.request(request, 'bench.service', payload)
             requests.append(request)
-        _drain(wire)
+        drain(wire)
         for request in requests:
             subject = (wire.inbox + request.token).encode()
             wire.feed(b'MSG %b 1 %d\r\n%b\r\n' % (subject, size, payload))

@@ -13,6 +13,8 @@ from typing import Any
 from natsev import wire as chosen
 from natsev.wire import pure
 
+from .bench_wire import drain, new_wire
+
 ROUNDS = 5
 MESSAGES = 2000
 MOST_BYTES = 64 << 20  # of payloads in one round
@@ -23,9 +25,9 @@ Round = Callable[[], object]
 
 def subscriptions(twin: Any, count: int) -> Round:
     """Messages for one of so many subscriptions, a different one each time."""
-    wire = _wire(twin)
+    wire = new_wire(twin)
     sids = [wire.subscribe(f'bench.{n}', _got, 4) for n in range(count)]
-    _drain(wire)
+    drain(wire)
     step = max(1, count // MESSAGES)
     frames = [
         b'MSG bench.%d %d 100\r\n%b\r\n' % (sid - 1, sid, bytes(100))
@@ -36,21 +38,21 @@ def subscriptions(twin: Any, count: int) -> Round:
 
 def publishing(twin: Any, size: int) -> Round:
     """Publish payloads of so many bytes; they are taken as the kernel takes them."""
-    wire, payload = _wire(twin), bytes(size)
+    wire, payload = new_wire(twin), bytes(size)
 
     def work() -> None:
         for n in range(_messages(size)):
             wire.publish('bench.pub', payload)
             if n % 100 == 99:
-                _drain(wire)
-        _drain(wire)
+                drain(wire)
+        drain(wire)
 
     return work
 
 
 def receiving(twin: Any, size: int) -> Round:
     """Messages with payloads of so many bytes."""
-    wire = _wire(twin)
+    wire = new_wire(twin)
     sid = wire.subscribe('bench.>', _got, 4)
     return _feeding(
         wire, [b'MSG bench.pub %d %d\r\n%b\r\n' % (sid, size, bytes(size))] * _messages(size)
@@ -59,7 +61,7 @@ def receiving(twin: Any, size: int) -> Round:
 
 def outstanding(twin: Any, count: int) -> Round:
     """Request and reply while so many other requests wait."""
-    wire = _wire(twin)
+    wire = new_wire(twin)
     for _ in range(count - 1):
         wire.request(twin.Request(_got, 3), 'bench.echo', b'')
     head, sid = b'MSG ' + wire.inbox.encode(), 1  # the inbox is the first subscription
@@ -71,14 +73,14 @@ def outstanding(twin: Any, count: int) -> Round:
             wire.feed(head + b'%b %d 3\r\nabc\r\n' % (request.token.encode(), sid))
             while wire.next_event() is not None:
                 pass
-        _drain(wire)
+        drain(wire)
 
     return work
 
 
 def tokens(twin: Any, count: int) -> Round:
     """Messages for a wildcard subscription, whose subjects have so many tokens."""
-    wire = _wire(twin)
+    wire = new_wire(twin)
     sid = wire.subscribe('.'.join(['*'] * (count - 1) + ['>']), _got, 4)
     subject = '.'.join(['token'] * count).encode()
     return _feeding(wire, [b'MSG %b %d 100\r\n%b\r\n' % (subject, sid, bytes(100))] * MESSAGES)
@@ -99,19 +101,6 @@ def _got(*_: object) -> None:
 
 def _messages(size: int) -> int:
     return min(MESSAGES, max(8, MOST_BYTES // max(1, size)))
-
-
-def _wire(twin: Any) -> Any:
-    wire = twin.Wire(lambda: None, print)
-    wire.inbox = '_INBOX.abcdefghijklmnopqrstuv.'
-    wire.live = True
-    wire.max_output = 1 << 40
-    return wire
-
-
-def _drain(wire: Any) -> None:
-    while pieces := wire.output():
-        wire.sent(sum(map(len, pieces)))
 
 
 def _feeding(wire: Any, frames: list[bytes]) -> Round:

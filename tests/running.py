@@ -43,6 +43,8 @@ class Run:
 
     def __init__(self, guard: ErrorGuard, loop: Any = None, seconds: float = 20) -> None:
         self.loop = ev.default_loop() if loop is None else loop
+        # Of the real pyev's own default loop only ``ev.run()`` lets a KeyboardInterrupt out.
+        self._start = ev.run if loop is None else loop.start
         self._guard = guard
         self._seconds = seconds
         self._value: Any = _NOTHING
@@ -129,7 +131,7 @@ class Run:
         watchdog.start()
         self.loop.unref()  # a loop without anything else returns at once
         try:
-            self.loop.start()
+            self._start()
         finally:
             self.loop.ref()
             watchdog.stop()

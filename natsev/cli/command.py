@@ -77,3 +77,14 @@ def with_run(function: Callable[..., Any]) -> Callable[..., Any]:
             raise PipeClosed from None
 
     return command
+
+
+def with_options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return one decorator for several ``click.option``s, shown in this order."""
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import KV, NatsError
-from .command import Group, Run, with_run
+from .command import Group, Run, with_options, with_run
 from .failures import NotFound
 from .messages import read_body
 from .output import Column, note, payload_fields, show_time
@@ -48,14 +48,8 @@ def kv() -> None:
     """Keep values by key, in buckets."""
 
 
-def _bucket_options(command: Any) -> Any:
-    """Add the options that ``add`` and ``edit`` have in common."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-_OPTIONS = [
+# What ``add`` and ``edit`` have in common.
+_bucket_options = with_options(
     click.option('--description', help='What it is for.'),
     click.option('--history', 'max_history', type=click.IntRange(1, 64),
                  help='Revisions of a key.'),
@@ -67,7 +61,7 @@ _OPTIONS = [
                  help='In the file store.'),
     click.option('--marker-ttl', 'limit_marker_ttl', type=duration, help='Mark what aged out.'),
     click.option('--metadata', type=metadata, multiple=True, help='name=value'),
-]  # fmt: skip
+)  # fmt: skip
 
 
 def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import click
 from .. import NatsError, ObjectStore, WrongSequenceError
 from ..objectstore.codecs.encryption import Encryption
 from . import editing, keyfile, upkeep
-from .command import Group, Run, with_run
+from .command import Group, Run, with_options, with_run
 from .failures import CONFLICT, report
 from .keyfile import keys_option
 from .messages import header_map
@@ -72,14 +72,8 @@ for _command in (*editing.commands, *upkeep.commands):
     object_.add_command(_command)
 
 
-def _bucket_options(command: Any) -> Any:
-    """Add the options that ``add`` and ``edit`` have in common."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-_OPTIONS = [
+# What ``add`` and ``edit`` have in common.
+_bucket_options = with_options(
     click.option('--description', help='What it is for.'),
     click.option('--ttl', 'max_age', type=duration, help='How long objects are kept.'),
     click.option('--max-bucket-size', 'max_bytes', type=size, help='Most bytes.'),
@@ -91,7 +85,7 @@ _OPTIONS = [
     click.option('--object-ttl', is_flag=True, default=None, help='Objects may have a ttl.'),
     click.option('--atomic', is_flag=True, default=None, help='Allow put --atomic.'),
     click.option('--metadata', type=metadata, multiple=True, help='name=value'),
-]  # fmt: skip
+)  # fmt: skip
 
 
 def _chosen(cluster: str | None, tags: tuple[str, ...], **given: Any) -> dict[str, Any]:

@@ -40,7 +40,6 @@ _HEADERS = {
     'schedule_ttl': 'Nats-Schedule-TTL',
 }
 _NUMBERS = frozenset({'expected_last_seq', 'expected_last_subject_seq'})
-OPTIONS = frozenset(_HEADERS) | {'ttl'}
 _NOTHING = (None,) * 5
 
 

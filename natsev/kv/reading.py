@@ -11,8 +11,6 @@ from .bucket import bucket_error
 from .entry import Entry, operation_of
 from .place import Place
 
-OnEntry = Callable[[Entry], None]
-
 
 class Watch:
     """Entries of a bucket as they come, until ``stop()``.

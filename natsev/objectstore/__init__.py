@@ -599,23 +599,3 @@ def _journal_of(data: Path) -> Path:
 
 def _the_only(metas: list[ObjectMeta]) -> ObjectMeta:
     return metas[0]
-
-
-__all__ = [
-    'BucketOptions',
-    'BucketStatus',
-    'DeleteReport',
-    'Encryption',
-    'ExportReport',
-    'ImportReport',
-    'ObjectMeta',
-    'ObjectStore',
-    'PurgeReport',
-    'Reader',
-    'SweepReport',
-    'SyncReport',
-    'Transfer',
-    'Writer',
-    'Zlib',
-    'Zstd',
-]

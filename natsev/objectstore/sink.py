@@ -16,8 +16,6 @@ from typing import IO, Any, NamedTuple, Protocol
 from ..errors import ObjectStoreError
 from ..nuid import next_nuid
 
-Finished = Callable[[Any, 'OSError | None'], None]
-
 
 class Part(NamedTuple):
     """The part of an object that is wanted; a length of None: to the end."""

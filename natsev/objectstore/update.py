@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..calls import Call
 from ..errors import DisconnectedError, NatsError, RequestTimeout, WrongSequenceError
 from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
@@ -145,10 +146,12 @@ class Update:
         if there is not None and not there.meta['deleted']:
             if entry.meta['nuid'] and there.meta['nuid'] == entry.meta['nuid']:
                 self._half_done = there
+                self._too_late(self._call)
                 self._remove_old(entry, there.meta)
             else:
                 self._call.fail(metas.taken(self._new_name))
             return
+        self._too_late(self._call)
         subject = self._bucket.subjects.meta(self._new_name)
         here = there is not None and there.message['subject'] == subject
         meta, payload = self._changed(entry)
@@ -163,6 +166,10 @@ class Update:
             versions=record.versions_kept(entry.message),
             catch=lambda err: self._go_on_later(entry, err),
         )
+
+    def _too_late(self, call: Call) -> None:
+        """A rename that is cancelled in its midst would leave two names for one object."""
+        call.on_cancel = self._too_late
 
     def _remove_old(self, entry: Entry, stored: ObjectMeta) -> None:
         """The new name stands: delete the old one, unless it is another object by now."""

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from natsev import ObjectStore, ObjectStoreError, SealedError, WrongSequenceError
+from natsev import (
+    DisconnectedError,
+    JetStream,
+    ObjectStore,
+    ObjectStoreError,
+    SealedError,
+    WrongSequenceError,
+    ev,
+)
+from natsev.objectstore import metas
 from natsev.objectstore.update import Update
 
 
@@ -232,3 +241,52 @@ def test_a_mirror_says_that_it_is_one(run, store, js, unique):
         assert isinstance(err, ObjectStoreError)
         assert str(err) == f'bucket {mirror.bucket!r} is a mirror: it can only be read'
     assert run.call(mirror.delete_bucket) == (True, None)
+
+
+def test_a_rename_that_is_cancelled_leaves_one_name(run, store):
+    """Each time one event of the loop later, until it is over before it is cancelled."""
+    for turns in range(100):
+        assert run.call(store.put, 'old', b'x')[1] is None
+        results: list[Any] = []
+        call = store.update_meta('old', {'name': 'new'}, lambda *r, to=results: to.append(r))
+        for _ in range(turns):
+            if not results:
+                run.loop.start(ev.EVRUN_ONCE)
+        over = bool(results)
+        call.cancel()
+        run.until(lambda results=results: results)
+        names, _ = run.call(store.list)
+        assert names == (['new'] if results[0][1] is None else ['old']), turns
+        assert run.call(store.get, names[0])[0] == b'x'
+        run.call(store.delete, names[0])
+        if over:
+            break
+    else:
+        pytest.fail('it never came to its end')
+
+
+def test_a_put_waits_for_a_rename_that_broke_off(run, server, store, proxy, connect, monkeypatch):
+    """Else it would purge the chunks that the object has under its new name too."""
+    run.call(store.put, 'old', b'kept' * 50_000)
+    between = proxy(server)
+    nats = connect(port=between.port, reconnect=True, reconnect_delay=20)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket)
+    publish = metas.publish
+
+    def cut_before_the_tombstone(bucket, op, subject, meta, *args, **options):
+        if meta['deleted']:
+            monkeypatch.undo()
+            between.cut()
+        publish(bucket, op, subject, meta, *args, **options)
+
+    monkeypatch.setattr(metas, 'publish', cut_before_the_tombstone)
+    renamed, stored = [], []
+    far.update_meta('old', {'name': 'new'}, lambda *result: renamed.append(result))
+    run.until(lambda: renamed)
+    assert isinstance(renamed[0][1], DisconnectedError)
+    far.put('old', b'another', lambda *result: stored.append(result))
+    run.until(lambda: stored)
+    assert stored[0][1] is None
+    assert run.call(far.update_meta, 'new', {'description': 'still there'})[0] is not None
+    assert run.call(store.get, 'new')[:2] == (b'kept' * 50_000, None)
+    assert run.call(store.get, 'old')[:2] == (b'another', None)

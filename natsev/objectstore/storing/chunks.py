@@ -7,8 +7,8 @@ drops messages without a word. When the server refuses one in the middle of the 
 those after it may have been stored: they are deleted, and all from that one on are sent again in a
 smaller window.
 
-The wire counts the acknowledgements. Python is called when half of those that are awaited are here,
-and when there is anything else than an acknowledgement.
+The wire counts the acknowledgements. Python is called when a quarter of those that are awaited are
+here, and when there is anything else than an acknowledgement.
 """
 
 from __future__ import annotations
@@ -386,8 +386,10 @@ class Chunks:
 
     def ask_again(self) -> bool:
         """Send again what is without an answer for too long. Was there anything?"""
-        self._narrow()
-        return self._ask()
+        asked = self._ask()
+        if asked:
+            self._narrow()
+        return asked
 
     def _ask(self) -> bool:
         self._collect()
@@ -564,8 +566,5 @@ def _in_process(reply: Reply | NatsError) -> bool:
 def may_pass(err: NatsError) -> bool:
     """Does trying again make sense?"""
     if isinstance(err, JetStreamError):
-        return isinstance(err, TooManyRequestsError) or err.err_code in (
-            UNAVAILABLE,
-            IN_PROCESS,
-        )
+        return isinstance(err, TooManyRequestsError) or err.err_code in (UNAVAILABLE, IN_PROCESS)
     return isinstance(err, (BufferFullError, NoResponders, _OutOfOrder))

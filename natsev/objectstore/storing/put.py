@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from enum import Enum, auto
+from functools import partial
 from math import ceil
 from time import monotonic
 from typing import Any, NamedTuple
@@ -151,7 +152,8 @@ class Put(Transfer):
 
     def _go_on(self) -> None:
         if self._stage is _Stage.OPENING:
-            self._bucket.open(self, self._opened)
+            names = (self._meta['name'],)
+            self._bucket.when_settled(names, partial(self._open, self.epoch))
         elif self._stage is _Stage.PREPARING:
             self._prepare()
         elif self._stage is _Stage.COMPARING:
@@ -165,6 +167,10 @@ class Put(Transfer):
             if self._expected is None:
                 self._read_current()
             self._chunks.recover()
+
+    def _open(self, epoch: int) -> None:
+        if epoch == self.epoch and not self.done:
+            self._bucket.open(self, self._opened)
 
     def _opened(self) -> None:
         refusal = self._bucket.refusal()
@@ -465,6 +471,7 @@ class Put(Transfer):
             self.bytes_done = 0
             self._began_at = 0.0
             self._counted = True
+            self._reply = None
             self._stage = _Stage.STARTING
             self._look()
         return again
@@ -680,11 +687,15 @@ class Put(Transfer):
         try:
             self._source.close()
         except Exception as exc:  # of the user's iterable: its finally clauses
-            self._nats.run_callback(_raise, exc)
+            self._tell_of(exc)
 
+    def _tell_of(self, exc: Exception) -> None:
+        """Treat *exc* as if a callback of the user's had raised it."""
 
-def _raise(exc: Exception) -> None:
-    raise exc
+        def reraise() -> None:
+            raise exc
+
+        self._nats.run_callback(reraise)
 
 
 def chunk_size_for(bucket: Bucket, wanted: int) -> int:

@@ -184,7 +184,7 @@ class ResumedPut(Put):
             try:
                 self._journal.remove()
             except OSError as exc:
-                self._nats.run_callback(_raise, exc)
+                self._tell_of(exc)
 
 
 class _Stored:
@@ -221,7 +221,3 @@ class _Stored:
             self.last_seq = seq
         else:
             self.behind.append(seq)
-
-
-def _raise(exc: Exception) -> None:
-    raise exc
