@@ -71,11 +71,13 @@ class Aftermath(Background):
         self._end(known_of(message, self._bucket.name), None)
 
 
-def purge_if_deleted(bucket: Bucket, subject: str, nuid: str) -> None:
-    """Purge the chunks of *nuid*, if the tombstone sent to *subject* was stored."""
+def purge_if_deleted(bucket: Bucket, subject: str, nuid: str, msg_id: str) -> None:
+    """Purge the chunks of *nuid*, if the tombstone *msg_id*, sent to *subject*, was stored."""
 
     def look(known: Known | None) -> None:
-        if known is not None and known.nuid == nuid and not known.live:
+        buried = known is not None and known.nuid == nuid and not known.live
+        if buried or aftermath.stored_as:  # or it was replaced since
             Purge(bucket, nuid).start(now=True)
 
-    Aftermath(bucket, subject, look).start(now=True)
+    aftermath = Aftermath(bucket, subject, look, msg_id)
+    aftermath.start(now=True)

@@ -16,12 +16,14 @@ from ..errors import (
     StorageFullError,
     WrongSequenceError,
 )
+from ..nuid import next_nuid
 from . import record
 from .aftermath import purge_if_deleted
 from .bucket import Bucket, Known
 from .lookup import Entry, find
 from .metas import versions_header
 from .operation import StoreCall
+from .purge import Purge
 from .record import ObjectMeta
 from .versions import save
 
@@ -78,6 +80,7 @@ class Delete:
     def _bury(self, entry: Entry) -> None:
         meta, subject = entry.meta, entry.message['subject']
         versions = record.versions_kept(entry.message)
+        msg_id = next_nuid()
         self._call.on_cancel = self._cancel
 
         def failed(err: NatsError) -> bool:
@@ -91,7 +94,7 @@ class Delete:
             elif isinstance(err, StorageFullError):
                 self._purge_meta(subject)
             else:
-                self._purge_later(entry, err)
+                self._purge_later(entry, err, msg_id)
                 return False
             return True
 
@@ -110,6 +113,7 @@ class Delete:
             _HEADERS.format(meta['seq'], versions_header(versions)).encode(),
             buried,
             failed,
+            msg_id=msg_id,
         )
 
     def _cancel(self, call: Call) -> None:
@@ -133,12 +137,22 @@ class Delete:
         # The original's fence: what was written before has reached the server.
         self._bucket.nats.flush(lambda err: self._flushed(entry, err))
 
-    def _purge_later(self, entry: Entry, err: NatsError) -> None:
-        """The call ends now; what is to be purged, if it is not known whether it was, follows."""
+    def _purge_later(self, entry: Entry, err: NatsError, msg_id: str | None = None) -> None:
+        """The call ends now, the purge follows.
+
+        Args:
+            entry: what was to be deleted.
+            err: what the call ends with.
+            msg_id: the tombstone's, where it is not known whether that was stored.
+        """
         nuid, subject = entry.meta['nuid'], entry.message['subject']
         refused = isinstance(err, PermissionsError)
-        if nuid and not (refused or self._full or self._bucket.nats.is_closed()):
-            purge_if_deleted(self._bucket, subject, nuid)
+        if not nuid or refused or self._full or self._bucket.nats.is_closed():
+            return
+        if msg_id is None:
+            Purge(self._bucket, nuid).start(now=True)
+        else:
+            purge_if_deleted(self._bucket, subject, nuid, msg_id)
 
     def _flushed(self, entry: Entry, err: NatsError | None) -> None:
         if err is not None and not self._call.done:

@@ -11,7 +11,14 @@ import signal
 
 import pytest
 
-from natsev import JetStream, JetStreamError, ObjectStore, ObjectStoreError, RequestTimeout
+from natsev import (
+    DisconnectedError,
+    JetStream,
+    JetStreamError,
+    ObjectStore,
+    ObjectStoreError,
+    RequestTimeout,
+)
 from tests.losses import Losses
 
 BUCKET = 'lossy'
@@ -257,3 +264,51 @@ def test_chunks_that_are_not_those_that_were_sent_make_a_put_start_over(run, sto
     assert info['nuid'] != nuid
     assert run.call(store.get, 'a')[:2] == (DATA, None)
     inside.await_only(info)
+
+
+@pytest.fixture
+def far(server, proxy, connect, store):
+    """The bucket of ``store``, through a proxy: ``far.proxy``."""
+    between = proxy(server)
+    nats = connect(port=between.port, reconnect=True, reconnect_delay=20)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=BUCKET, timeout=20_000)
+    far.proxy = between
+    return far
+
+
+def test_a_purge_is_lost_with_the_connection_and_the_tombstone_is_replaced(
+    run, store, far, losses, inside
+):
+    run.call(far.put, 'a', DATA[:300_000])
+    deleted = Results()
+    losses.begin('$JS.API.STREAM.PURGE.*')
+    far.delete('a', deleted)
+    losses.await_some()
+    info, _ = run.call(far.put, 'a', b'new')
+    far.proxy.cut()
+    run.until(lambda: deleted)
+    assert isinstance(deleted[0][1], DisconnectedError)
+    losses.end()
+    inside.await_only(info)
+
+
+def test_a_tombstone_is_replaced_before_its_answer_comes(run, store, far, inside, monkeypatch):
+    """By somebody who purges nothing."""
+    run.call(far.put, 'a', DATA[:300_000])
+    deleted = Results()
+    publish = far._bucket.publish
+
+    def publish_and_cut(*args, **options):
+        far.proxy.refusing = True
+        far.proxy.cut_after(1)  # with the first byte of the answer: it is stored by then
+        publish(*args, **options)
+
+    monkeypatch.setattr(far._bucket, 'publish', publish_and_cut)
+    far.delete('a', deleted)
+    run.until(lambda: deleted)
+    assert isinstance(deleted[0][1], DisconnectedError)
+    assert inside.body('a')['deleted']
+    inside.write_meta('a', chunks=0)
+    monkeypatch.undo()
+    far.proxy.refusing = False
+    inside.await_chunks({})
