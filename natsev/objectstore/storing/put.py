@@ -665,10 +665,9 @@ class Put(Transfer):
             elif known is not None:
                 if aftermath.stored_as:  # and replaced since
                     self._drop(self._replaced_before(aftermath.stored_as))
-                Purge(self._bucket, nuid).start(now=True)
+                self._purge(self._was_lost)
 
-        nuid = self._meta['nuid']
-        aftermath = Aftermath(self._bucket, self._subject, look, f'{nuid}.meta')
+        aftermath = Aftermath(self._bucket, self._subject, look, f'{self._meta["nuid"]}.meta')
         if not (self._ended or self._nats.is_closed()):
             aftermath.start(now=True)
         self._end_failed()
