@@ -37,6 +37,15 @@ _dry_run = click.option('--dry-run', is_flag=True, help='Say what would be done,
 _no_progress = click.option('--no-progress', is_flag=True, help='Draw no bar.')
 
 
+_PROBLEMS = {
+    'invalid': 'metadata that nobody can read',
+    'spelling': 'metadata is not where the name belongs',
+    'tombstone': 'a tombstone that some clients cannot read',
+    'mtime': 'metadata that some clients cannot read',
+    'shared': 'has its chunks in common with another name (rename the one to the other)',
+}
+
+
 @click.command(cls=Command)
 @click.argument('bucket')
 @click.option('--older-than', type=duration, default='1h', show_default=True,
@@ -54,7 +63,7 @@ def sweep(run: Run, bucket: str, older_than: int, dry_run: bool) -> int | None:
     _say(run, (
         *(f'{each["name"]}: {each["found"]} of {each["chunks"]} chunks are there'
           for each in report['short']),
-        *(f'{each["name"]}: metadata is {each["problem"]}, {_repaired(each, dry_run)}'
+        *(f'{each["name"]}: {_PROBLEMS[each["problem"]]}, {_repaired(each, dry_run)}'
           for each in report['broken']),
         *(f'{each["name"]}: metadata in {len(each["subjects"])} places'
           for each in report['duplicates']),
@@ -69,7 +78,7 @@ def sweep(run: Run, bucket: str, older_than: int, dry_run: bool) -> int | None:
 def _repaired(broken: Mapping[str, Any], dry_run: bool) -> str:
     if broken['repaired']:
         return 'repaired'
-    return 'not repaired in a dry run' if dry_run else 'cannot be repaired'
+    return 'not repaired in a dry run' if dry_run else 'not repaired'
 
 
 @click.command(cls=Command)

@@ -62,6 +62,22 @@ def test_orphans_are_purged(run, store, inside):
     assert sweep(run, store)['orphans'] == []
 
 
+def test_two_names_of_one_object(run, store, inside):
+    """As when a client dies in the midst of a rename."""
+    info = put(run, store, 'a', b'abc')
+    body = {**inside.body('a'), 'name': 'b'}
+    inside.publish(inside.meta_subject('b'), json.dumps(body).encode())
+    report = sweep(run, store)
+    shared = [(b['name'], b['problem'], b['repaired']) for b in report['broken']]
+    assert shared == [('a', 'shared', False), ('b', 'shared', False)]
+    assert report['duplicates'] == []
+    assert run.call(store.update_meta, 'a', {'name': 'b'})[1] is None
+    assert sweep(run, store)['broken'] == []
+    assert run.call(store.list)[0] == ['b']
+    assert run.call(store.get, 'b')[0] == b'abc'
+    inside.await_only(info)
+
+
 def test_what_is_young_is_left_alone(run, store, inside):
     inside.write_chunks('lost', b'1')
     inside.publish(f'$O.{store.bucket}.M.YQ', b'{"name":"a","nuid":"n"}')

@@ -44,10 +44,13 @@ class Short(TypedDict):
 
 
 class Broken(TypedDict):
-    """Metadata that some clients cannot read, or do not find.
+    """Metadata that some clients cannot read, or do not find; or that is a danger to another.
 
     ``problem``: ``'invalid'`` nobody can read it; ``'spelling'`` it is not where its name belongs;
-    ``'tombstone'`` or ``'mtime'``: it is written so that the official Go client cannot read it.
+    ``'tombstone'`` or ``'mtime'``: it is written so that the official Go client cannot read it;
+    ``'shared'``: it names the chunks of another name as well, so that to delete one of them takes
+    the bytes from both, as when a client died in the midst of a rename. Nobody but the user knows
+    which name shall stay: renaming the one to the other leaves that.
     """
 
     name: str
@@ -65,7 +68,10 @@ class Duplicate(TypedDict):
 
 
 class SweepReport(TypedDict):
-    """What ``sweep`` found and did; ``objects`` and ``purged`` are numbers of names and chunks."""
+    """What ``sweep`` found and did, the oldest first.
+
+    ``objects`` and ``purged`` are numbers of names and chunks.
+    """
 
     objects: int
     orphans: list[Orphan]
@@ -216,6 +222,7 @@ class Sweep:
 
     def _look_for_orphans(self) -> None:
         self._look_for_duplicates()
+        self._look_for_shared()
         named = {last.nuid for last in self._last.values() if last.alive} | self._others
         orphans = [nuid for nuid in self._chunks if nuid not in named]
         each(self._call, orphans, self._orphan, self._look_for_short)
@@ -230,6 +237,15 @@ class Sweep:
             for name, subjects in names.items()
             if len(subjects) > 1
         ]
+
+    def _look_for_shared(self) -> None:
+        names: dict[str, set[str]] = {}
+        holders = {s: last for s, last in self._last.items() if last.alive and last.chunks}
+        for last in holders.values():
+            names.setdefault(last.nuid, set()).add(last.name)
+        for subject, last in holders.items():
+            if len(names[last.nuid]) > 1:
+                self._found('shared', last.name, subject, last.seq)
 
     def _orphan(self, nuid: str, done: Callable[[], None]) -> None:
         bucket = self._bucket
@@ -300,6 +316,10 @@ class Sweep:
         each(self._call, self._suspects, self._repair_one, self._end)
 
     def _end(self) -> None:
+        # Whatever was answered first.
+        self.report['orphans'].sort(key=lambda orphan: orphan['time'])
+        self.report['short'].sort(key=lambda short: short['seq'])
+        self.report['broken'].sort(key=lambda broken: broken['seq'])
         self._call.end(self.report, None)
 
     def _repair_one(self, suspect: tuple[str, StoredMessage], done: Callable[[], None]) -> None:
