@@ -5,6 +5,7 @@ Mirrors EV::Nats. Protocol: https://docs.nats.io/reference/reference-protocols/n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from collections import deque
@@ -718,8 +719,13 @@ class Nats(Settings):
         if self._link.state is State.CLOSED:
             self._refuses()
             raise DisconnectedError('closed')
-        self._thread_calls.append((fn, args))
+        call = (fn, args)
+        self._thread_calls.append(call)
         self._wakeup.send()
+        if self._refuses():  # it was closed just now; has it been called still?
+            with contextlib.suppress(ValueError):
+                self._thread_calls.remove(call)
+                raise DisconnectedError('closed')
 
     def _run_thread_calls(self) -> None:
         for _ in range(len(self._thread_calls)):

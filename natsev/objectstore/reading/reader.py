@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BufferedReader
 from typing import Any
 
 from ...errors import NatsError, ObjectChanged
+from ...native import thread_id
 from .. import check
 from ..bucket import Bucket
 from ..record import ObjectMeta
 from ..sink import Memory
 from ..transfer import Transfer
+from .file import ObjectFile
 from .get import Get
 from .index import Index
 
@@ -30,6 +33,7 @@ class Reader:
         self._indexes: dict[str, Index] = {}
         self._reads: set[_Read] = set()
         self._closed = False
+        self._loop_thread = thread_id()
 
     def __repr__(self) -> str:
         return f'<Reader {self.meta["name"]!r} {self.meta["size"]} bytes>'
@@ -67,6 +71,22 @@ class Reader:
         read.opened(self._where, self.meta, self._reads)
         read.start()
         return read
+
+    def file(self, buffer_size: int = 1024 * 1024) -> BufferedReader:
+        """Return a file for other threads, where ``zipfile``, say, may read it.
+
+        They wait for what the loop reads; its own thread cannot. May be called in any thread. What
+        ``read_at`` passes to its callback as errors, the file's methods raise.
+
+        Args:
+            buffer_size: bytes that are read at once, and kept.
+
+        Raises:
+            ValueError: *buffer_size* is not above 0.
+        """
+        check.number(buffer_size, 'buffer_size', 1)
+        file = ObjectFile(self._bucket.nats, self.meta, self.read_at, self._loop_thread)
+        return BufferedReader(file, buffer_size)
 
     def close(self) -> None:
         """Read no more; reads under way end with ``Cancelled``. Closing twice is harmless."""
