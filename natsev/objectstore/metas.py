@@ -30,6 +30,7 @@ def publish(
     payload: bytes | None = None,
     versions: int = 0,
     catch: Catch | None = None,
+    msg_id: str | None = None,
 ) -> None:
     """Publish *meta* in place of what is on *subject*.
 
@@ -43,6 +44,7 @@ def publish(
         payload: what is published, where that is more than *meta* tells.
         versions: how many earlier versions are to be kept.
         catch: as for ``Bucket.api``.
+        msg_id: by which it is known again; None: a new one.
     """
 
     def stored(ack: dict[str, int]) -> None:
@@ -54,7 +56,8 @@ def publish(
         then(meta)
 
     block = _HEADERS.format(expected, versions_header(versions)).encode()
-    bucket.publish(op, subject, payload or record.to_json(meta), block, stored, catch)
+    body = payload or record.to_json(meta)
+    bucket.publish(op, subject, body, block, stored, catch, msg_id=msg_id)
 
 
 def taken(name: str) -> WrongSequenceError:

@@ -312,3 +312,24 @@ def test_a_tombstone_is_replaced_before_its_answer_comes(run, store, far, inside
     monkeypatch.undo()
     far.proxy.refusing = False
     inside.await_chunks({})
+
+
+def test_a_rename_is_lost_with_the_connection_where_the_object_was_before(
+    run, store, far, losses, inside
+):
+    """The tombstone that is there was written when the object went on from there, not by now."""
+    info, _ = run.call(far.put, 'c', b'data')
+    for old, new in (('c', 'b'), ('b', 'a')):
+        assert run.call(far.update_meta, old, {'name': new})[1] is None
+    renamed = Results()
+    losses.begin(METAS)
+    far.update_meta('a', {'name': 'c'}, renamed)
+    losses.await_some()
+    far.proxy.cut()
+    losses.end()
+    run.until(lambda: renamed)
+    assert isinstance(renamed[0][1], DisconnectedError)
+    assert run.call(far.update_meta, 'a', {'description': 'settled'})[1] is None
+    assert run.call(store.list)[0] == ['a']
+    assert run.call(store.get, 'a')[0] == b'data'
+    inside.await_only(info)

@@ -15,7 +15,7 @@ from natsev import (
     ev,
 )
 from natsev.objectstore import metas
-from natsev.objectstore.update import Update
+from natsev.objectstore.rename import Rename
 
 
 def put(run: Any, store: ObjectStore, name: str, data: Any = b'x', **options: Any) -> Any:
@@ -158,12 +158,12 @@ def test_watchers_see_both_names(run, store):
 def test_a_rename_that_is_overtaken_takes_itself_back(run, store, inside, monkeypatch):
     """Another writer replaces the object between the two steps."""
     put(run, store, 'a', b'abc')
-    remove_old = Update._remove_old
+    remove = Rename.remove
 
-    def later(update, entry, stored):
-        store.put('a', b'new', lambda info, err: remove_old(update, entry, stored))
+    def later(rename, *args):
+        store.put('a', b'new', lambda info, err: remove(rename, *args))
 
-    monkeypatch.setattr(Update, '_remove_old', later)
+    monkeypatch.setattr(Rename, 'remove', later)
     meta, err = run.call(store.update_meta, 'a', {'name': 'b'})
     assert meta is None
     assert isinstance(err, WrongSequenceError)
