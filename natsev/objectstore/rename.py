@@ -3,20 +3,24 @@
 Whatever breaks in between, the object is there, under both names at worst. But two names must not
 stay, for to delete one of them takes the chunks from the other: a rename that broke off goes on by
 itself when the connection stands again, and what would change one of the names waits for that.
+
+Others may rename the object at the same time. Each step is a compare-and-set, and the old name is
+removed by who has written the new one himself, after he had read the old. Who comes too late takes
+back what he wrote, unless somebody has written it anew since, or relies on it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from enum import Enum, auto
 
-from ..calls import Call
 from ..errors import DisconnectedError, NatsError, RequestTimeout, WrongSequenceError
 from ..jetstream.types import StoredMessage
 from ..nuid import next_nuid
 from . import metas, record
 from .aftermath import Aftermath
-from .bucket import Bucket, Catch, Known
+from .bucket import Bucket, Known
 from .lookup import Entry, known_of
 from .operation import StoreCall
 from .parallel import each
@@ -24,155 +28,137 @@ from .record import ObjectMeta
 from .versions import read_log, save
 
 Then = Callable[[], None]
-Overtaken = Callable[[WrongSequenceError], None]
+# Ends the message id of metadata that gave an object its name.
+_NAMING = '.name'
+
+
+class _Stage(Enum):
+    WRITING = auto()  # the new name
+    REMOVING = auto()  # the old one
+    TAKING_BACK = auto()  # the new one: somebody else was first
+    MOVING = auto()  # the log of earlier versions
 
 
 class Rename:
-    """The steps of a rename.
+    """One object being renamed. Once begun it is not cancelled.
 
     Args:
         bucket: where.
-        call: what they are steps of.
         entry: the object under its old name.
         new_name: the other one.
+        done: called once as ``done(err)``.
     """
 
-    def __init__(self, bucket: Bucket, call: StoreCall, entry: Entry, new_name: str) -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        entry: Entry,
+        new_name: str,
+        done: Callable[[NatsError | None], object],
+    ) -> None:
         self._bucket = bucket
-        self._call = call
         self._entry = entry
         self._new_name = new_name
+        self._done: Callable[[NatsError | None], object] | None = done
         self._subject = bucket.subjects.meta(new_name)
+        self._nuid = entry.meta['nuid']
+        self._stage = _Stage.WRITING
+        self._call = StoreCall(bucket, self._ended)  # what the steps are steps of
+        self._msg_id = ''  # of what was published last
+        self._seq = 0  # of the new name, as we wrote it
+        self._stands = True  # the new name is still the object's, for all that is known
+        self._err: NatsError | None = None  # why the new name is taken back
+        self._settled: Then | None = None  # set once it has broken off
 
-    def write(
-        self, meta: ObjectMeta, payload: bytes, expected: int, then: Callable[[ObjectMeta], None]
-    ) -> None:
-        """Write *meta* under the new name, in place of *expected*, and remove the old one."""
-        msg_id = next_nuid()
-
-        def written(stored: ObjectMeta) -> None:
-            self.remove(
-                lambda: self.move_log(lambda: then(stored)),
-                lambda err: self.take_back(stored['seq'], lambda: self._call.fail(err)),
-                self.go_on_later,
-            )
-
-        self._too_late(self._call)
+    def write(self, meta: ObjectMeta, payload: bytes, there: Entry | None) -> None:
+        """Write *meta* under the new name, in place of what is *there*, and remove the old one."""
+        if there is not None and not there.meta['deleted']:
+            self._subject = there.message['subject']  # it may be spelled in another way
+        here = there is not None and there.message['subject'] == self._subject
+        self._msg_id = next_nuid() + _NAMING
         metas.publish(
             self._bucket,
             self._call,
             self._subject,
             meta,
-            written,
-            expected=expected,
+            lambda stored: self._written(stored['seq']),
+            expected=there.meta['seq'] if there is not None and here else 0,
             payload=payload,
             versions=record.versions_kept(self._entry.message),
-            catch=lambda err: self.go_on_later(err, msg_id),
-            msg_id=msg_id,
+            msg_id=self._msg_id,
         )
 
-    def _too_late(self, call: Call) -> None:
-        """A rename that is cancelled in its midst would leave two names for one object."""
-        call.on_cancel = self._too_late
+    def _written(self, seq: int) -> None:
+        self._seq = seq
+        self._remove()
 
-    def go_on_later(self, err: NatsError, msg_id: str | None = None) -> bool:
-        """The call ends with *err*, the rename goes on.
-
-        Args:
-            err: why.
-            msg_id: of what was written under the new name, where it is not known whether that was
-                stored.
-        """
-        nuid, nats = self._entry.meta['nuid'], self._bucket.nats
-        if nuid and _may_be_stored(err) and not nats.is_closed():
-            _Ending(self._bucket, self._entry, self._new_name, msg_id).start()
-        return False
-
-    # The old name.
-
-    def remove(self, then: Then, overtaken: Overtaken, catch: Catch) -> None:
-        """Delete the old name, unless it is another object by now.
-
-        Args:
-            then: called when the object has its new name only.
-            overtaken: called as ``overtaken(err)`` when the old name is another object.
-            catch: as for ``Bucket.api``.
-        """
-        self._too_late(self._call)
+    def _remove(self) -> None:
+        """Delete the old name, unless it is another object by now."""
+        self._stage = _Stage.REMOVING
         meta, message = self._entry
-        # A nuid of its own: whoever puts the old name again purges what its tombstone names.
-        nuid = _nuid_of_grave(meta['nuid'], self._new_name)
-        grave: ObjectMeta = {**record.tombstone(meta), 'nuid': nuid}
 
         def failed(err: NatsError) -> bool:
             if isinstance(err, WrongSequenceError):
                 last = {'last_by_subj': message['subject']}
-                self._bucket.leader(self._call, last, lambda found: compare(found, err))
+                self._bucket.leader(self._call, last, lambda found: self._overtaken(found, err))
                 return True
-            return catch(err)
+            return False
 
-        def compare(found: StoredMessage | None, err: WrongSequenceError) -> None:
-            if known_of(found, self._bucket.name).nuid == nuid:
-                then()  # somebody else has ended the same rename
-            else:
-                overtaken(err)
-
+        self._msg_id = next_nuid()
         metas.publish(
             self._bucket,
             self._call,
             message['subject'],
-            grave,
-            lambda buried: self._look_back(buried['seq'], then),
+            _grave(meta, self._new_name),
+            lambda _: self._move_log(),
             expected=meta['seq'],
             catch=failed,
+            msg_id=self._msg_id,
         )
 
-    def _look_back(self, buried: int, then: Then) -> None:
-        """Did somebody give the object its old name back, just before that was removed?
+    def _overtaken(self, found: StoredMessage | None, err: WrongSequenceError) -> None:
+        known = known_of(found, self._bucket.name)
+        if known.nuid in (_nuid_of_grave(self._nuid, self._new_name), _nuid_of_grave(self._nuid)):
+            self._move_log()  # somebody else has removed it, too; or had written it, too late
+        elif known.live and known.nuid == self._nuid and _gave_a_name(found):
+            self._call.fail(err)  # whoever gave it back its old name removes the new one
+        else:
+            self._err = err
+            self._take_back()
 
-        Then it has no name at all now, and whoever came last gives it one.
-        """
+    def _take_back(self) -> None:
+        """The object was replaced, deleted or renamed meanwhile: it gets no new name here."""
+        self._stage = _Stage.TAKING_BACK
 
-        def read(message: StoredMessage | None) -> None:
-            known = known_of(message, self._bucket.name)
-            if _came_back(self._entry.meta, known) and known.seq < buried:
-                self._restore(buried)
-            else:
-                then()
+        def failed(err: NatsError) -> bool:
+            if isinstance(err, WrongSequenceError):
+                self._end()  # it is somebody else's by now
+                return True
+            return False
 
-        self._bucket.leader(self._call, {'last_by_subj': self._subject}, read)
-
-    def _restore(self, buried: int) -> None:
-        meta, message = self._entry
-        text = f'object {meta["name"]!r} was renamed by somebody else at the same time'
+        self._msg_id = next_nuid()
         metas.publish(
             self._bucket,
             self._call,
-            message['subject'],
-            meta,
-            lambda _: self._call.fail(WrongSequenceError(400, 10071, text)),
-            expected=buried,
-            payload=message['payload'],
-            versions=record.versions_kept(message),
+            self._subject,
+            {**_grave(self._entry.meta), 'name': self._new_name},
+            lambda _: self._end(),
+            expected=self._seq,
+            catch=failed,
+            msg_id=self._msg_id,
         )
 
-    # The new name.
-
-    def take_back(self, seq: int, then: Then) -> None:
-        """Remove *seq*: the object was replaced, deleted or renamed by somebody else meanwhile."""
-        body = {'filter': self._subject, 'seq': seq + 1}
-        self._bucket.api(self._call, 'STREAM.PURGE', body, lambda _: then())
-
-    def move_log(self, then: Then) -> None:
+    def _move_log(self) -> None:
         """Earlier versions follow the new name."""
-        if not record.versions_kept(self._entry.message):
-            then()
+        self._stage = _Stage.MOVING
+        if not (self._stands and record.versions_kept(self._entry.message)):
+            self._end()
             return
         name = self._entry.meta['name']
         body = {'filter': self._bucket.subjects.log(name)}
 
         def moved() -> None:
-            self._bucket.api(self._call, 'STREAM.PURGE', body, lambda _: then())
+            self._bucket.api(self._call, 'STREAM.PURGE', body, lambda _: self._end())
 
         def move(version: Entry, done: Then) -> None:
             copy: StoredMessage = {**version.message, 'seq': version.meta['seq']}
@@ -183,84 +169,67 @@ class Rename:
 
         read_log(self._bucket, self._call, name, read)
 
+    # The end.
 
-class _Ending:
-    """The end of a rename that broke off: the object gets one name.
+    def _end(self) -> None:
+        self._call.end(None, self._err)
 
-    Args:
-        bucket: where.
-        entry: the object under its old name.
-        new_name: the other one.
-        msg_id: of what was written under that, where it is not known whether it was stored.
-    """
+    def _ended(self, _result: None, err: NatsError | None) -> None:
+        done, self._done = self._done, None
+        unsure = isinstance(err, (DisconnectedError, RequestTimeout))
+        if unsure and self._nuid and not self._bucket.nats.is_closed():
+            if self._settled is None:
+                names = self._entry.meta['name'], self._new_name
+                self._settled = self._bucket.unsettled(*names)
+            self._go_on_later()
+        elif self._settled is not None:
+            self._settled()
+        if done is not None:
+            done(err)
 
-    def __init__(self, bucket: Bucket, entry: Entry, new_name: str, msg_id: str | None) -> None:
-        self._bucket = bucket
-        self._entry = entry
-        self._new_name = new_name
-        self._msg_id = msg_id
-        self._written = msg_id is None
-        self._settled = bucket.unsettled(entry.meta['name'], new_name)
-
-    def start(self) -> None:
-        """Look what became of the new name, when the connection stands."""
+    def _go_on_later(self) -> None:
+        """Go on when the connection stands, and it is known what became of the last step."""
 
         def look(known: Known | None) -> None:
-            self._written |= bool(aftermath.stored_as)
             if known is None:
+                assert self._settled is not None
                 self._settled()
             else:
-                self._end(known)
+                self._stands = known.live and known.nuid == self._nuid
+                self._call = StoreCall(self._bucket, self._ended)
+                self._go_on(aftermath.stored_as)
 
-        subject = self._bucket.subjects.meta(self._new_name)
-        aftermath = Aftermath(self._bucket, subject, look, self._msg_id)
+        aftermath = Aftermath(self._bucket, self._subject, look, self._msg_id)
         aftermath.start(now=True)
 
-    def _end(self, known: Known) -> None:
-        call = StoreCall(self._bucket, self._ended)
-        rename = Rename(self._bucket, call, self._entry, self._new_name)
-        meta = self._entry.meta
-        stands = known.live and known.nuid == meta['nuid']
-
-        def end() -> None:
-            call.end(None, None)
-
-        def overtaken(_err: WrongSequenceError) -> None:
-            if stands:
-                rename.take_back(known.seq, end)
-            else:
-                end()
-
-        if stands:
-            rename.remove(lambda: rename.move_log(end), overtaken, lambda err: False)
-        elif self._written and not _came_back(meta, known):
-            # It has yet another name by now, or was replaced or deleted under the new one.
-            rename.remove(end, overtaken, lambda err: False)
+    def _go_on(self, stored_as: int) -> None:
+        """Go on from the step that broke off; it was stored as *stored_as*, or never will be."""
+        if self._stage is _Stage.TAKING_BACK:
+            self._take_back()
+        elif self._stage is _Stage.MOVING or (self._stage is _Stage.REMOVING and stored_as):
+            self._move_log()
+        elif self._stage is _Stage.REMOVING:
+            self._remove()
+        elif stored_as:
+            self._written(stored_as)
         else:
-            end()  # the new name was never written, and will not be
-
-    def _ended(self, _result: object, err: NatsError | None) -> None:
-        if _may_be_stored(err) and not self._bucket.nats.is_closed():
-            self.start()
-        else:
-            self._settled()
+            self._end()
 
 
-def _came_back(meta: ObjectMeta, new: Known) -> bool:
-    """Has the object *meta* been renamed from its new name back to its own?
+def _grave(meta: ObjectMeta, new_name: str = '') -> ObjectMeta:
+    # A nuid of its own: whoever puts the old name again purges what its tombstone names.
+    return {**record.tombstone(meta), 'nuid': _nuid_of_grave(meta['nuid'], new_name)}
 
-    Args:
-        meta: under its own name.
-        new: what is known of its new name.
+
+def _nuid_of_grave(nuid: str, new_name: str = '') -> str:
+    """Return what the tombstone of the object *nuid* names, after a rename to *new_name*.
+
+    By it others know the rename. '': the name was taken back.
     """
-    return new.nuid == _nuid_of_grave(meta['nuid'], meta['name'])
+    return hashlib.sha256(f'{nuid} {new_name}'.encode()).hexdigest()[:22]
 
 
-def _may_be_stored(err: NatsError | None) -> bool:
-    return isinstance(err, (DisconnectedError, RequestTimeout))
-
-
-def _nuid_of_grave(nuid: str, new_name: str) -> str:
-    """Return what the tombstone of a renamed object names: by it others know the rename."""
-    prefix = hashlib.sha256(nuid.encode()).hexdigest()[:11]
-    return prefix + hashlib.sha256(f'{nuid} {new_name}'.encode()).hexdigest()[:11]
+def _gave_a_name(message: StoredMessage | None) -> bool:
+    """Was it written by a rename?"""
+    headers = None if message is None else message['headers']
+    return headers is not None and (headers.get('Nats-Msg-Id') or '').endswith(_NAMING)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..calls import Call
 from ..errors import NatsError, WrongSequenceError
 from ..nuid import next_nuid
 from . import metas, record
@@ -134,25 +135,26 @@ class Update:
     # A new name.
 
     def _rename(self, entry: Entry, there: Entry | None) -> None:
-        rename = Rename(self._bucket, self._call, entry, self._new_name)
-        if there is None or there.meta['deleted']:
-            subject = self._bucket.subjects.meta(self._new_name)
-            here = there is not None and there.message['subject'] == subject
-            expected = there.meta['seq'] if there is not None and here else 0
-            meta, payload = self._changed(entry)
-            rename.write(meta, payload, expected, lambda stored: self._call.end(stored, None))
-        elif entry.meta['nuid'] and there.meta['nuid'] == entry.meta['nuid']:
-            # Half done: the old name is all that is left to be removed.
-            rename.remove(
-                lambda: rename.move_log(lambda: self._renamed(there)),
-                lambda _: self._look(),
-                rename.go_on_later,
-            )
-        else:
-            self._call.fail(metas.taken(self._new_name))
+        source, half_done = entry, False
+        if there is not None and not there.meta['deleted']:
+            # Who began, and left two names, may have made other changes.
+            source, half_done = there, entry.meta['nuid'] == there.meta['nuid'] != ''
+            if not half_done:
+                self._call.fail(metas.taken(self._new_name))
+                return
+        meta, payload = self._changed(source)
 
-    def _renamed(self, there: Entry) -> None:
-        if self._changes.keys() == {'name'}:
-            self._call.end(there.meta, None)
-        else:
-            self._change(there)  # who began may have made other changes
+        def ended(err: NatsError | None) -> None:
+            if half_done and isinstance(err, WrongSequenceError):
+                self._look()  # one of the names is another object by now
+            elif err is not None:
+                self._call.fail(err)
+            else:
+                self._call.end(meta, None)
+
+        self._too_late(self._call)
+        Rename(self._bucket, entry, self._new_name, ended).write(meta, payload, there)
+
+    def _too_late(self, call: Call) -> None:
+        """A rename that is cancelled in its midst would leave two names for one object."""
+        call.on_cancel = self._too_late

@@ -310,8 +310,9 @@ class Lab:
         """Let the leader of the bucket's stream step down."""
         nats = self.witness._bucket.nats
         subject = f'$JS.API.STREAM.LEADER.STEPDOWN.OBJ_{self.bucket}'
-        reply = None
+        reply, deadline = None, monotonic() + _SETTLE
         while not reply or b'"success":true' not in reply:  # nobody leads yet
+            assert monotonic() < deadline, f'the stream has no leader any more: {reply}'
             reply, _, _ = self.run.call(nats.request, subject, b'', timeout=500)
 
     def stall(self, seconds: float) -> None:

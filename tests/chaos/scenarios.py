@@ -234,6 +234,30 @@ def renames(lab: Lab) -> None:
         lab.ask(lab.witness.delete, lab.random.choice(names))
 
 
+def renamed_by_two(lab: Lab) -> None:
+    """The same, by two clients at once."""
+    lab.behind_proxy()
+    data = content(0, 1_000_000)
+    lab.ask(lab.store.put, 'a', data)
+    other = lab.client([f'nats://127.0.0.1:{lab.proxy.port}'])
+    for _ in range(15):
+        ends: list[object] = []
+        for store in (lab.store, other):
+            old, new = lab.random.sample('abc', 2)
+            store.update_meta(old, {'name': new}, lambda *end, ends=ends: ends.append(end))
+            lab.pause(0, 0.003)
+        if lab.random.random() < 0.5:
+            lab.pause(0, 0.005)
+            lab.proxy.cut()
+        lab.run.until(lambda ends=ends: len(ends) == 2)
+    for store in (lab.store, other):  # a rename that broke off goes on by itself
+        lab.run.until(lambda bucket=store._bucket: not bucket._unsettled)
+    names = lab.ask(lab.witness.list)
+    assert len(names) == 1, names
+    assert lab.ask(lab.witness.get, names[0]) == data
+    lab.ask(lab.witness.delete, names[0])
+
+
 def resumed(lab: Lab) -> None:
     """kill -9 of clients in a put, then in a get, that others go on with: put(resume=True)."""
     lab.on_server()
@@ -324,6 +348,7 @@ SCENARIOS: tuple[Callable[[Lab], None], ...] = (
     versions,
     commits,
     renames,
+    renamed_by_two,
     resumed,
     killed_client,
 )

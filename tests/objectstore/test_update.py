@@ -158,12 +158,12 @@ def test_watchers_see_both_names(run, store):
 def test_a_rename_that_is_overtaken_takes_itself_back(run, store, inside, monkeypatch):
     """Another writer replaces the object between the two steps."""
     put(run, store, 'a', b'abc')
-    remove = Rename.remove
+    remove = Rename._remove
 
-    def later(rename, *args):
-        store.put('a', b'new', lambda info, err: remove(rename, *args))
+    def later(rename):
+        store.put('a', b'new', lambda info, err: remove(rename))
 
-    monkeypatch.setattr(Rename, 'remove', later)
+    monkeypatch.setattr(Rename, '_remove', later)
     meta, err = run.call(store.update_meta, 'a', {'name': 'b'})
     assert meta is None
     assert isinstance(err, WrongSequenceError)
