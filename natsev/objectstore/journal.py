@@ -6,6 +6,8 @@ itself, so a process may be killed at any moment. A journal that does not match 
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +21,7 @@ _MOST_BYTES = 64 * 1024
 
 
 class Journal:
-    """One journal.
+    """One journal, which one transfer at a time has open.
 
     Args:
         path: where it is.
@@ -27,26 +29,67 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file: int | None = None
+
+    def open(self) -> None:
+        """Have it for this transfer alone; harmless when it is open.
+
+        Raises:
+            BlockingIOError: another transfer has it, in this process or another one.
+            OSError: it cannot be written.
+        """
+        while self._file is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | getattr(os, 'O_CLOEXEC', 0)
+            file = os.open(self.path, flags, 0o666)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._is(file):
+                    self._file = file
+            except BlockingIOError:
+                text = 'another transfer is under way'
+                raise BlockingIOError(errno.EAGAIN, text, str(self.path)) from None
+            finally:
+                if self._file is None:
+                    os.close(file)
+
+    def _is(self, file: int) -> bool:
+        """Is *file* still what stands at the path? Who had it before may have removed it."""
+        try:
+            return os.path.samestat(os.fstat(file), os.lstat(self.path))
+        except FileNotFoundError:
+            return False
+
+    @property
+    def is_open(self) -> bool:
+        """Does this transfer have it?"""
+        return self._file is not None
 
     def read(self) -> dict[str, Any]:
         """Return what was written; empty where there is nothing that can be read."""
+        assert self._file is not None
         try:
-            with self.path.open('rb') as file:
-                data = file.read(_MOST_BYTES)
-            facts = msgpack.unpackb(data)
-        except (OSError, ValueError, msgpack.UnpackException):
+            facts = msgpack.unpackb(os.pread(self._file, _MOST_BYTES, 0))
+        except (ValueError, msgpack.UnpackException):
             return {}
         if not isinstance(facts, dict) or facts.pop('version', None) != _VERSION:
             return {}
         return facts
 
     def write(self, facts: Mapping[str, Any]) -> None:
-        """Write *facts*, all at once."""
+        """Write *facts*."""
+        assert self._file is not None
         data = msgpack.packb({'version': _VERSION, **facts})
-        temporary = self.path.with_name(self.path.name + '.new')
-        temporary.write_bytes(data)
-        os.replace(temporary, self.path)
+        os.pwrite(self._file, data, 0)
+        os.ftruncate(self._file, len(data))
 
     def remove(self) -> None:
-        """Remove it, where it is."""
-        self.path.unlink(missing_ok=True)
+        """Remove it, if it is open."""
+        if self._file is not None:
+            self.path.unlink(missing_ok=True)
+            self.close()
+
+    def close(self) -> None:
+        """Leave it to others; does nothing when it is not open."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)

@@ -163,15 +163,24 @@ class PathFile:
             self._written = self._flushed = 0
             return
         temporary = self._resolve().with_name(f'.{next_nuid()}.part')
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, 'O_CLOEXEC', 0)
-        self._file = os.open(temporary, flags, 0o666)
-        self._temporary = temporary
+        self._open(temporary, os.O_WRONLY | os.O_EXCL)
 
     def _resolve(self) -> Path:
         self._target = Path(os.path.realpath(self._path))
         if self._target.is_dir():
             raise IsADirectoryError(f'{self._path} is a directory')
+        if self._target.exists() and not self._target.is_file():
+            raise FileExistsError(f'{self._path} is no regular file')  # to be replaced by one
         return self._target
+
+    def _open(self, temporary: Path, flags: int) -> None:
+        """Open the file to be renamed. Who cannot read what it replaces cannot read it either."""
+        mode = 0o666
+        if self._target.exists():
+            mode &= self._target.stat().st_mode | 0o600
+        flags |= os.O_CREAT | os.O_NOFOLLOW | getattr(os, 'O_CLOEXEC', 0)
+        self._file = os.open(temporary, flags, mode)
+        self._temporary = temporary
 
     def write(self, chunk: bytes) -> None:
         assert self._file is not None
@@ -204,11 +213,12 @@ class PathFile:
         assert self._temporary is not None
         os.fsync(self._file)
         if self._target.exists():
-            os.fchmod(self._file, self._target.stat().st_mode & 0o7777)
-        self._temporary.replace(self._target)
-        self._temporary = None
+            # Not setuid: that was said of what was there, by who had written that.
+            os.fchmod(self._file, self._target.stat().st_mode & 0o777)
         directory = os.open(self._target.parent, os.O_RDONLY)
         try:
+            self._temporary.replace(self._target)
+            self._temporary = None
             os.fsync(directory)
         finally:
             os.close(directory)

@@ -167,9 +167,10 @@ class PathFile:
         return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
 
     @property
-    def mtime_ns(self) -> int:
-        """When it was changed last, as it was opened."""
-        return self._state[1]
+    def times(self) -> list[int]:
+        """When its bytes, and when anything of it, changed last: the second nobody can set."""
+        assert self._file is not None
+        return [self._state[1], os.fstat(self._file.fileno()).st_ctime_ns]
 
     def _now(self) -> tuple[int, int]:
         assert self._file is not None

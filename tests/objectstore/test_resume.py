@@ -10,13 +10,16 @@ import sys
 import pytest
 
 from natsev import (
+    BucketNotFoundError,
     Cancelled,
     DigestMismatch,
     DisconnectedError,
     JetStream,
     MissingChunks,
     ObjectStore,
+    ObjectStoreError,
 )
+from natsev.objectstore.reading.resume_get import PartFile, ResumedGet
 from natsev.objectstore.storing.resume_put import ResumedPut
 
 DATA = os.urandom(30_000_000)
@@ -207,6 +210,62 @@ def test_a_journal_elsewhere(run, store, path, tmp_path):
     assert not journal.exists()
 
 
+def test_a_file_that_got_its_old_time_back(run, server, store, inside, path):
+    half(server, store, 'put', path, 5_000_000)
+    before = path.stat()
+    path.write_bytes(DATA[::-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert run.call(store.get, 'a')[:2] == (DATA[::-1], None)
+    inside.await_chunks({info['nuid']: 229})
+
+
+def test_a_put_that_cannot_begin_leaves_what_another_has_stored(
+    run, server, store, js, unique, inside, path
+):
+    half(server, store, 'put', path, 10_000_000)
+    (nuid,) = inside.chunks()
+    elsewhere = ObjectStore(js=js, bucket=unique + '-no')
+    assert isinstance(run.call(elsewhere.put, 'a', path, resume=True)[1], BucketNotFoundError)
+    moved = path.rename(path.with_name('moved'))
+    assert isinstance(run.call(store.put, 'a', path, resume=True)[1], ObjectStoreError)
+    moved.rename(path)
+    assert path.with_name('.data.put').exists()
+    assert inside.chunks().keys() == {nuid}
+
+
+@pytest.mark.parametrize('what', ['put', 'get'])
+def test_one_at_a_time(run, server, store, path, what):
+    """Two would cut off, or purge, what the other one relies upon."""
+    if what == 'get':
+        run.call(store.put, 'a', DATA)
+        path.unlink()
+
+    def begin(cb, progress=None):
+        if what == 'put':
+            return store.put('a', path, cb, resume=True, progress=progress)
+        return store.get('a', cb, into=path, resume=True, progress=progress)
+
+    def began(done, total):
+        if done < 3_000_000:
+            first.pause()
+            begin(second)
+
+    def second(result, err, meta=None):
+        assert isinstance(err, ObjectStoreError)
+        assert 'another transfer is under way' in str(err)
+        first.resume()
+
+    ends = []
+    first = begin(lambda *results: ends.append(results), began)
+    run.until(lambda: ends)
+    assert ends[0][1] is None
+    assert path.read_bytes() == DATA
+    assert run.call(store.get, 'a')[:2] == (DATA, None)
+    assert os.listdir(path.parent) == ['data']
+
+
 @pytest.mark.parametrize(
     'rubbish', [b'', b'\xff' * 10, b'\x81\xa7version\x09', b'\x93\x01\x02\x03']
 )
@@ -294,6 +353,42 @@ def test_hopeless_gets_leave_nothing(run, store, inside, tmp_path):
     assert isinstance(run.call(store.get, 'a', into=path, resume=True)[1], DigestMismatch)
     inside.write_meta('a', size=25, chunks=3)
     assert isinstance(run.call(store.get, 'a', into=path, resume=True)[1], MissingChunks)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_part_that_is_cut_off_while_it_is_hashed(run, server, store, tmp_path, monkeypatch):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    half(server, store, 'get', path, 20_000_000)
+    indexed = ResumedGet._indexed
+
+    def cut_off(self, index):
+        with monkeypatch.context() as patch:
+            patch.setattr(PartFile, 'there', 20_000_000)
+            os.truncate(tmp_path / '.out.part', 1_000_000)
+            indexed(self, index)
+
+    monkeypatch.setattr(ResumedGet, '_indexed', cut_off)
+    err = run.call(store.get, 'a', into=path, resume=True)[1]
+    assert isinstance(err, ObjectStoreError)
+    assert 'cut off' in str(err)
+
+
+def test_an_object_that_is_deleted_meanwhile_leaves_no_part(run, store, tmp_path):
+    run.call(store.put, 'a', DATA)
+    began = []
+
+    def begin(done, total):
+        if not began:
+            began.append(done)
+            transfer.pause()
+            store.delete('a', lambda ok, err: transfer.resume())
+
+    path = tmp_path / 'out'
+    transfer = store.get(
+        'a', lambda *results: run.done(results), into=path, resume=True, progress=begin
+    )
+    assert run() == (None, None, None)
     assert os.listdir(tmp_path) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,34 @@ def test_a_path_keeps_its_mode_and_its_link(tmp_path):
     assert link.is_symlink()
     assert path.read_bytes() == b'new'
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_path_does_not_give_new_bytes_the_power_of_the_old_ones(tmp_path):
+    path = tmp_path / 'out'
+    path.write_bytes(b'old')
+    path.chmod(0o4755)
+    fill(PathFile(path), b'new')
+    assert path.stat().st_mode & 0o7777 == 0o755
+
+
+def test_what_was_secret_is_secret_while_it_comes(tmp_path):
+    path = tmp_path / 'out'
+    path.write_bytes(b'old')
+    path.chmod(0o400)
+    sink = PathFile(path)
+    sink.begin()
+    (part,) = tmp_path.glob('.*.part')
+    assert part.stat().st_mode & 0o777 == 0o600
+    sink.discard()
+
+
+def test_a_path_that_is_no_file_stays(tmp_path):
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    with pytest.raises(FileExistsError):
+        PathFile(pipe).begin()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert os.listdir(tmp_path) == ['pipe']
 
 
 def test_a_new_path_has_the_mode_that_open_gives(tmp_path):

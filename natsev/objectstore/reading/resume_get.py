@@ -26,25 +26,25 @@ _HASHED, _HASHED_PER_TURN = 256 * 1024, 8
 
 
 class PartFile(PathFile):
-    """A file whose part outlives a failure.
+    """A file whose part outlives a failure. One transfer at a time has it: see ``Journal``.
 
     Attributes:
         facts: which object it is of; set before ``begin``.
+        hopeless: nobody can go on with it, so nothing is left behind.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.facts: dict[str, Any] = {}
+        self.hopeless = False
         self._journal: Journal | None = None
 
     def begin(self) -> None:
-        if self._file is None:
+        if self._journal is None:
             part = self._resolve().with_name(f'.{self._target.name}.part')
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_CLOEXEC', 0)
-            self._file = os.open(part, flags, 0o666)
-            self._temporary = part
             self._journal = Journal(part.with_name(part.name + '.journal'))
-        assert self._journal is not None
+            self._journal.open()
+            self._open(part, os.O_RDWR)
         if self._journal.read() != self.facts:
             self.cut(0)
             self._journal.write(self.facts)
@@ -73,13 +73,15 @@ class PartFile(PathFile):
             self._journal.remove()
 
     def discard(self) -> None:
-        self._close()
-
-    def remove(self) -> None:
-        """Leave nothing behind after all."""
-        super().discard()
-        if self._journal is not None:
-            self._journal.remove()
+        if self._journal is None:
+            return
+        try:
+            if self.hopeless:
+                super().discard()
+                self._journal.remove()
+        finally:
+            self._close()
+            self._journal.close()
 
 
 class ResumedGet(Get):
@@ -91,9 +93,11 @@ class ResumedGet(Get):
         super().__init__(*args, **options)
         self._caught_up = False
         self._trusting = False
+        self._gone = False  # there is no object any more
 
     def _begin_with(self, where: Bucket, meta: ObjectMeta | None) -> None:
         self._caught_up = self._trusting = False
+        self._gone = meta is None or meta['deleted']
         if meta is not None:
             self._user_sink.facts = {
                 'bucket': where.name,
@@ -130,11 +134,13 @@ class ResumedGet(Get):
             return
         try:
             for _ in range(_HASHED_PER_TURN):
+                if offset == end:
+                    break
                 piece = self._user_sink.read_back(offset, min(_HASHED, end - offset))
+                if not piece:
+                    raise OSError('the part was cut off meanwhile')
                 digest.update(piece)
                 offset += len(piece)
-                if offset == end or not piece:
-                    break
         except OSError as exc:
             self._guarded(_raise, exc)
             return
@@ -162,11 +168,9 @@ class ResumedGet(Get):
             super().fail(err)
 
     def _release(self) -> None:
-        super()._release()
-        # Nobody can go on with these, nor with an object that is not there.
         hopeless = isinstance(self._err, (DigestMismatch, MissingChunks, ObjectChanged))
-        if hopeless or self._meta is None:
-            self._user_sink.remove()
+        self._user_sink.hopeless = hopeless or self._gone
+        super()._release()
 
 
 def _raise(exc: Exception) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from ...errors import (
     DisconnectedError,
     NatsError,
+    ObjectStoreError,
     RequestTimeout,
     StreamNotFoundError,
 )
@@ -57,10 +58,11 @@ class ResumedPut(Put):
             'bucket': self._bucket.name,
             'name': self._meta['name'],
             'size': self._source.size,
-            'mtime': self._source.mtime_ns,
+            'times': self._source.times,
             'chunk_size': self._chunk_size,
         }
         try:
+            self._journal.open()
             known = self._journal.read()
             nuid = known.get('nuid')
             if is_nuid(nuid) and known == {**facts, 'nuid': nuid}:
@@ -71,7 +73,14 @@ class ResumedPut(Put):
                 self._journal.write({**facts, 'nuid': self._meta['nuid']})
                 self._prepared()
         except OSError as exc:
-            self._source_failed(exc)
+            self._journal_failed(exc)
+
+    def _journal_failed(self, exc: OSError) -> None:
+        err = ObjectStoreError(
+            f'cannot keep the journal: {exc}', bucket=self._bucket.name, name=self._meta['name']
+        )
+        err.__cause__ = exc
+        self.fail(err)
 
     def _drop(self, nuid: Any) -> None:
         """Another file was to be stored once: purge its chunks, unless it was, but for the end."""
@@ -128,7 +137,7 @@ class ResumedPut(Put):
         if not stored.count:
             # The ids of what was purged are still known to the stream: another nuid.
             Purge(self._bucket, stored.nuid).start(now=True)
-            self._journal.remove()
+            self._journal.write({})
             self._prepare()
             return
         try:
@@ -180,11 +189,14 @@ class ResumedPut(Put):
     def _release(self) -> None:
         super()._release()
         self._stop_scan()
-        if not isinstance(self._err, (DisconnectedError, RequestTimeout)):
-            try:
+        try:
+            # What an earlier process has stored, and this one has not come to, stays as it is.
+            if self._ready and not isinstance(self._err, (DisconnectedError, RequestTimeout)):
                 self._journal.remove()
-            except OSError as exc:
-                self._tell_of(exc)
+        except OSError as exc:
+            self._tell_of(exc)
+        finally:
+            self._journal.close()
 
 
 class _Stored:
