@@ -6,14 +6,14 @@ itself, so a process may be killed at any moment. A journal that does not match 
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgpack
+
+from .locked import open_locked
 
 _VERSION = 1
 # More would be no journal of ours.
@@ -35,34 +35,11 @@ class Journal:
         """Have it for this transfer alone; harmless when it is open.
 
         Raises:
-            BlockingIOError: another transfer has it, in this process or another one.
+            BlockingIOError: another transfer has it.
             OSError: it cannot be written.
         """
-        while self._file is None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | getattr(os, 'O_CLOEXEC', 0)
-            file = os.open(self.path, flags, 0o666)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is(file):
-                    self._file = file
-            except BlockingIOError:
-                text = 'another transfer is under way'
-                raise BlockingIOError(errno.EAGAIN, text, str(self.path)) from None
-            finally:
-                if self._file is None:
-                    os.close(file)
-
-    def _is(self, file: int) -> bool:
-        """Is *file* still what stands at the path? Who had it before may have removed it."""
-        try:
-            return os.path.samestat(os.fstat(file), os.lstat(self.path))
-        except FileNotFoundError:
-            return False
-
-    @property
-    def is_open(self) -> bool:
-        """Does this transfer have it?"""
-        return self._file is not None
+        if self._file is None:
+            self._file = open_locked(self.path)
 
     def read(self) -> dict[str, Any]:
         """Return what was written; empty where there is nothing that can be read."""

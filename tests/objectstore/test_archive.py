@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import datetime, timezone
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import msgpack
 import pytest
 
-from natsev import BucketNotFoundError, DisconnectedError, JetStream, ObjectStore, ObjectStoreError
+from natsev import (
+    BucketNotFoundError,
+    Cancelled,
+    DisconnectedError,
+    JetStream,
+    ObjectStore,
+    ObjectStoreError,
+)
+from natsev.objectstore.archive import layout
 from natsev.objectstore.archive.exporting import Export, part_of
 
 
@@ -305,6 +315,105 @@ def test_a_resume_of_nothing_of_all_and_of_another_bucket(run, filled, target, t
     part_of(path).write_bytes(b'rubbish')
     _, err = run.call(filled.export_bucket, path, resume=True)
     assert isinstance(err, ObjectStoreError)
+
+
+def written(*objects: tuple[dict[str, Any], bytes, bool]) -> layout.Writer:
+    """An archive, but for its trailer, of metadata, bytes, and whether they are all there."""
+    writer = layout.Writer(io.BytesIO())
+    writer.header('b', datetime.now(timezone.utc), {})
+    for seq, (fields, data, whole) in enumerate(objects, 1):
+        writer.object(json.dumps({'size': len(data), **fields}).encode(), seq, None)
+        writer.chunk(data)
+        (writer.end if whole else writer.abandon)()
+    return writer
+
+
+def test_what_could_not_be_read_then_is_tried_again(run, store, inside, target, tmp_path):
+    put(run, store, 'a', b'abc')
+    broken = put(run, store, 'broken', b'x' * 300, chunk_size=100)
+    inside.delete_message(inside.chunk_seqs(broken['nuid'])[1])
+    inside.publish(inside.meta_subject('bad'), b'{')
+    put(run, store, 'later', b'def')
+    seqs = {meta['name']: meta['seq'] for meta in run.call(store.list, details=True)[0]}
+    path = tmp_path / 'a.archive'
+    with part_of(path).open('wb') as file:
+        writer = layout.Writer(file)
+        writer.header(store.bucket, datetime.now(timezone.utc), {})
+        for name in ('a', 'broken'):
+            writer.object(json.dumps({'name': name, 'size': 3}).encode(), seqs[name], None)
+            writer.abandon()
+    report, err = run.call(store.export_bucket, path, resume=True)
+    assert err is None
+    assert sorted(one['name'] for one in report['failed']) == ['bad', 'broken']
+    assert run.call(target.import_bucket, path)[0]['objects'] == 2
+    assert contents(run, target) == {'a': b'abc', 'later': b'def'}
+
+
+def test_an_export_that_is_cancelled_while_it_reads_back_leaves_all_there_is(
+    run, filled, tmp_path, monkeypatch
+):
+    path = tmp_path / 'a.archive'
+    data = export(run, filled)[:-5]
+    part_of(path).write_bytes(data)
+    salvage = Export._salvage
+    began, ended = Event(), Event()
+
+    def salvage_later(self):
+        began.set()
+        while not self.done:
+            pass
+        try:
+            salvage(self)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(Export, '_salvage', salvage_later)
+    call = filled.export_bucket(path, lambda *results: run.done(results), resume=True)
+    run.until(began.is_set)
+    call.cancel()
+    assert isinstance(run()[1], Cancelled)
+    assert ended.wait(10)
+    assert part_of(path).read_bytes() == data
+
+
+def test_two_exports_to_one_file(run, filled, target, tmp_path):
+    path = tmp_path / 'a.archive'
+    ends = []
+
+    def told(objects, size):
+        if objects == 2:
+            first.pause()
+            filled.export_bucket(path, second)
+
+    def second(report, err):
+        assert 'another transfer is under way' in str(err)
+        first.resume()
+
+    first = filled.export_bucket(path, lambda *results: ends.append(results), progress=told)
+    run.until(lambda: ends)
+    assert ends[0][1] is None
+    assert run.call(target.import_bucket, path)[0]['objects'] == 5
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'name': ''},
+        {'name': 'x' * 5000},
+        {'name': 'b', 'size': -1},
+        {'name': 'b', 'deleted': True, 'size': 0},
+    ],
+)
+def test_objects_that_cannot_be_are_noticed_before_anything_is_stored(
+    run, target, inside_of, fields
+):
+    data = b'' if fields.get('deleted') else b'abc'
+    writer = written(({'name': 'a'}, b'abc', True), (fields, data, True))
+    writer.trailer()
+    report, err = run.call(target.import_bucket, io.BytesIO(writer._file.getvalue()))
+    assert report is None
+    assert 'the archive cannot be used' in str(err)
+    assert inside_of(target).metas() == {}
 
 
 def test_files_that_cannot_be_used(run, filled, tmp_path):

@@ -301,6 +301,23 @@ def test_cancel(run, store, strategy, tmp_path):
         assert os.listdir(tmp_path) == []
 
 
+def test_cancelled_with_the_last_byte(run, store, tmp_path, monkeypatch):
+    run.call(store.put, 'a', BIG)
+    work = sink.PathFile.settle
+    settled = []
+    monkeypatch.setattr(sink.PathFile, 'settle', lambda self: settled.append(self) or work(self))
+
+    def progress(done, total):
+        if done == total:
+            transfer.cancel()
+
+    path = tmp_path / 'out'
+    transfer = store.get('a', lambda *result: run.done(result), into=path, progress=progress)
+    assert isinstance(run()[1], Cancelled)
+    assert settled == []
+    assert os.listdir(tmp_path) == []
+
+
 # What other clients store.
 
 

@@ -27,6 +27,7 @@ from ..blocking import in_thread
 from ..bucket import Bucket
 from ..infos import Entries, find_many
 from ..listing import stored
+from ..locked import open_locked
 from ..lookup import Entry, find
 from ..reading.fixed import FixedGet
 from ..sink import Handed, write_error
@@ -83,10 +84,11 @@ class Export(Transfer):
         self._writer: layout.Writer
         self._after = 0
         self._waiting: deque[Entry] = deque()
-        self._replaced: dict[str, None] = {}  # replaced while they were read
+        # Not read: replaced meanwhile, or when an export that broke off came to them.
+        self._replaced: dict[str, None] = {}
         self._consumption: Consumption | None = None
         self._get: FixedGet | None = None
-        self._caught_up = self._busy = False
+        self._caught_up = self._busy = self._settling = False
         self._failed: list[Failed] = []
         # The request that is outstanding, to be made again over a lost connection.
         self._step: Callable[[], None] | None = self._open_bucket
@@ -112,21 +114,38 @@ class Export(Transfer):
         self._step = None
         if self._part is None:
             self._write_from()
-        elif self._resume and self._part.exists():
+            return
+        try:
+            self._file = os.fdopen(open_locked(self._part), 'r+b')
+            if not self._resume:
+                self._file.truncate()
+            there = os.fstat(self._file.fileno()).st_size
+        except OSError as exc:
+            self._fail(exc)
+            return
+        if there:
             in_thread(self._nats.port, self._salvage, self._salvaged)
         else:
-            self._open('wb', None)
+            self._write_from()
 
     # The file.
 
     def _salvage(self) -> None:
-        assert self._part is not None
-        with self._part.open('rb') as file:
-            about, self._state = layout.salvage(file, lambda: self.done)
+        assert self._file is not None
+        about, state = layout.salvage(self._file, lambda: self.done, self._read_back)
         if about['bucket'] != self._bucket.name:
             raise layout.damaged(f'it is of the bucket {about["bucket"]!r}')
-        if not self._state.complete:
-            os.truncate(self._part, self._state.offset)
+        if not self.done and not state.complete:
+            self._file.truncate(state.offset)
+            self._file.seek(state.offset)
+        self._state = state
+
+    def _read_back(self, body: layout.Body, counts: bool) -> None:
+        """What could not be read then is tried once more."""
+        if counts:
+            self._replaced.pop(body.fields['name'], None)
+        else:
+            self._replaced[body.fields['name']] = None
 
     def _salvaged(self, exc: Exception | None) -> None:
         if self.done:
@@ -137,16 +156,7 @@ class Export(Transfer):
             self._finish(self._state.totals)
         else:
             self._after = self._state.last_seq
-            self._open('ab', self._state)
-
-    def _open(self, mode: str, state: layout.State | None) -> None:
-        assert self._part is not None
-        try:
-            self._file = self._part.open(mode)
-        except OSError as exc:
-            self._fail(exc)
-            return
-        self._write_from(state)
+            self._write_from(self._state)
 
     def _write_from(self, state: layout.State | None = None) -> None:
         assert self._file is not None
@@ -189,15 +199,17 @@ class Export(Transfer):
         )
 
     def _message(self, message: Message) -> None:
-        one = stored(message)
-        if self._caught_up or one['seq'] <= self._after:
+        if self._caught_up:
             return
+        one = stored(message)
         try:
             meta = record.parse(one, self._bucket.name)
         except InvalidMetaError as err:
             self._failed.append({'name': err.name or '', 'error': str(err)})
             return
-        if meta['deleted'] or not meta['name'].startswith(self._prefix):
+        if meta['seq'] <= self._after or meta['deleted']:
+            return
+        if not meta['name'].startswith(self._prefix):
             return
         self._waiting.append(Entry(meta, one))
         if len(self._waiting) >= _HIGH and self._consumption is not None:
@@ -313,7 +325,19 @@ class Export(Transfer):
             self._get.resume()
         self._next()
 
+    def cancel(self) -> None:
+        """Give up. The callback still comes once, with ``Cancelled``.
+
+        Once all is written and the archive is about to appear, it is too late.
+        """
+        if not self._settling:
+            super().cancel()
+
     # The end.
+
+    def closed(self, err: NatsError) -> None:
+        if not self._settling:
+            super().closed(err)
 
     def _complete(self) -> None:
         self._busy = True
@@ -321,6 +345,7 @@ class Export(Transfer):
             self._finish(self._writer.totals)
 
     def _finish(self, totals: layout.Totals) -> None:
+        self._settling = True
         in_thread(self._nats.port, self._settle, lambda exc: self._settled(totals, exc))
 
     def _settle(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import IO, TypedDict
 
 from ...errors import InvalidMetaError, NatsError, ObjectStoreError
+from ...jetstream.types import StoredMessage
 from ...nuid import next_nuid
 from .. import metas, record
 from ..blocking import in_thread
@@ -71,7 +73,8 @@ class Import:
         self._keep = keep
         self._progress = progress
         self._start = 0
-        self._dropped: set[int] = set()  # sequences of objects that were abandoned
+        self._number = 0  # of the object that is next
+        self._dropped: set[int] = set()  # numbers of objects that were abandoned
         self._archive: layout.Archive
         self._bodies: Iterator[layout.Body]
         self._report: ImportReport = {
@@ -104,9 +107,14 @@ class Import:
     def _read_through(self) -> None:
         assert self._file is not None
 
+        numbers = count()
+
         def note(body: layout.Body, counts: bool) -> None:
-            if not counts:
-                self._dropped.add(body.seq)
+            number = next(numbers)
+            if counts:
+                self._meta(body)
+            else:
+                self._dropped.add(number)
 
         layout.read_through(self._file, lambda: self._call.done, note)
 
@@ -151,9 +159,10 @@ class Import:
         except Exception as exc:
             self._fail(exc)
             return
+        number, self._number = self._number, self._number + 1
         if body is None:
             self._call.end(self._report, None)
-        elif body.seq in self._dropped:
+        elif number in self._dropped:
             self._skip(body)
         else:
             self._look(body)
@@ -168,33 +177,7 @@ class Import:
         self._bucket.nats.call_soon(self._next)
 
     def _look(self, body: layout.Body) -> None:
-        try:
-            self._bucket.subjects.meta(body.fields['name'])
-            meta = self._meta(body)
-        except (ValueError, InvalidMetaError) as exc:
-            self._fail(layout.damaged(str(exc)))
-            return
-        find(
-            self._bucket,
-            self._call,
-            meta['name'],
-            lambda entry: self._found(body, meta, entry),
-            leader=True,
-        )
-
-    def _meta(self, body: layout.Body) -> ObjectMeta:
-        fields = {**body.fields, 'nuid': next_nuid()}
-        meta = record.parse(
-            {
-                'stream': self._bucket.stream,
-                'subject': self._bucket.subjects.meta(fields['name']),
-                'seq': 0,
-                'time': body.time,  # type: ignore[typeddict-item]
-                'headers': None,
-                'payload': json.dumps(fields).encode(),
-            },
-            self._bucket.name,
-        )
+        meta = self._meta(body)
         link = meta['options'].get('link')
         if link is not None:
             link['bucket'] = self._buckets.get(link['bucket'], link['bucket'])
@@ -205,6 +188,35 @@ class Import:
                 'natsev.origin.seq': str(body.seq),
                 'natsev.origin.time': time,
             }
+        find(
+            self._bucket,
+            self._call,
+            meta['name'],
+            lambda entry: self._found(body, meta, entry),
+            leader=True,
+        )
+
+    def _meta(self, body: layout.Body) -> ObjectMeta:
+        """Return the metadata of the object to be stored.
+
+        Raises:
+            ObjectStoreError: there can be no such object.
+        """
+        fields = {**body.fields, 'nuid': next_nuid()}
+        try:
+            message: StoredMessage = {
+                'stream': self._bucket.stream,
+                'subject': self._bucket.subjects.meta(fields['name']),
+                'seq': 0,
+                'time': body.time,  # type: ignore[typeddict-item]
+                'headers': None,
+                'payload': json.dumps(fields).encode(),
+            }
+            meta = record.parse(message, self._bucket.name)
+        except (ValueError, InvalidMetaError) as exc:
+            raise layout.damaged(str(exc)) from None
+        if meta['deleted']:
+            raise layout.damaged(f'{meta["name"]!r} is a deleted object')
         return meta
 
     def _found(self, body: layout.Body, meta: ObjectMeta, entry: Entry | None) -> None:

@@ -323,8 +323,12 @@ def read_through(
     return archive.state
 
 
-def salvage(file: IO[bytes], stopped: Callable[[], bool]) -> tuple[dict[str, Any], State]:
+def salvage(
+    file: IO[bytes], stopped: Callable[[], bool], each: Callable[[Body, bool], None]
+) -> tuple[dict[str, Any], State]:
     """Read as much of an archive as is sound: its header, and how far it can be relied upon.
+
+    Arguments as for ``read_through``.
 
     Raises:
         ObjectStoreError: not even the header is sound.
@@ -332,7 +336,7 @@ def salvage(file: IO[bytes], stopped: Callable[[], bool]) -> tuple[dict[str, Any
     archive = Archive(file)
     about = archive.open()
     try:
-        _read(archive, stopped, lambda body, counts: None)
+        _read(archive, stopped, each)
     except ObjectStoreError:
         archive.state.complete = False
     return about, archive.state

@@ -418,6 +418,8 @@ class Get(Transfer):
     # The end.
 
     def _verify(self) -> None:
+        if self._cancelled:
+            return  # that comes next
         meta = self._meta
         assert meta is not None
         # The digest is of the whole object: a part is only known to be as long as it must.
