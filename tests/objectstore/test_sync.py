@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from natsev import BucketNotFoundError, ObjectStore, ObjectStoreError
+from natsev.nuid import next_nuid
+from natsev.objectstore import record
 from natsev.objectstore.directories import sync as sync_module
 from natsev.objectstore.directories.directory import UnsafeName, check_link, place
 
@@ -288,6 +290,56 @@ def test_objects_that_cannot_be_read(run, store, inside, tmp_path):
     assert report['failed'] == [{'name': 'broken', 'error': 'missing chunks'}]
     assert report['transferred'] == ['good']
     assert sorted(tree(tmp_path / 't')) == ['good', 'own']
+
+
+def test_a_file_whose_object_is_broken_is_not_removed(run, store, inside, tmp_path):
+    put(run, store, 'good', b'y')
+    inside.publish(inside.meta_subject('broken'), b'{')
+    target = tmp_path / 't'
+    target.mkdir()
+    (target / 'broken').write_bytes(b'all there is')
+    (target / 'other').write_bytes(b'other')
+    report = sync(run, store.sync_from_bucket, target, delete=True)
+    assert [one['name'] for one in report['failed']] == ['broken']
+    assert report['deleted'] == []
+    assert sorted(tree(target)) == ['broken', 'good', 'other']
+
+
+def test_an_object_that_is_stored_meanwhile_is_not_removed(run, store, tmp_path, monkeypatch):
+    put(run, store, 'a', b'a')
+    target = tmp_path / 't'
+    target.mkdir()
+    (target / 'new').write_bytes(b'new')
+    (target / 'old').write_bytes(b'old')
+    find_removed = sync_module.SyncFromBucket._find_removed
+
+    def put_meanwhile(self):
+        store.put('new', b'newer', lambda info, err: find_removed(self))
+
+    monkeypatch.setattr(sync_module.SyncFromBucket, '_find_removed', put_meanwhile)
+    report = sync(run, store.sync_from_bucket, target, delete=True)
+    assert report['deleted'] == ['old']
+    assert tree(target) == {'a': b'a', 'new': b'new'}
+
+
+def test_what_cannot_begin_does_not_hold_up_the_rest(run, store, js, tmp_path):
+    """An object's own metadata leave no room for more; names that another dialect cannot spell."""
+    empty = record.new('full', store.bucket, next_nuid(), metadata={'m': ''})
+    room = store._bucket.nats.max_payload() - 1024 - len(record.to_json(empty))
+    put(run, store, 'full', b'x', metadata={'m': 'x' * room})
+    name = '/'.join(['ü' * 70] * 14)
+    put(run, store, name, b'y')
+    source = tmp_path / 'source'
+    source.mkdir()
+    (source / 'full').write_bytes(b'changed')
+    (source / 'other').write_bytes(b'other')
+    report = sync(run, store.sync_to_bucket, source)
+    assert [one['name'] for one in report['failed']] == ['full']
+    assert report['transferred'] == ['other']
+    perl = ObjectStore(js=js, bucket=store.bucket, dialect='ev-nats')
+    report = sync(run, perl.sync_from_bucket, tmp_path / 'target')
+    assert [one['name'] for one in report['failed']] == [name]
+    assert report['transferred'] == ['full', 'other']
 
 
 def test_times_that_make_no_sense(run, store, tmp_path):

@@ -13,10 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ...errors import DisconnectedError, NatsError, ObjectStoreError, WrongSequenceError
+from ...errors import (
+    DisconnectedError,
+    InvalidMetaError,
+    NatsError,
+    ObjectStoreError,
+    WrongSequenceError,
+)
 from ..blocking import in_thread
 from ..bucket import Bucket
 from ..codecs.chain import plain_digest, plain_size
+from ..infos import Entries, find_many
 from ..operation import StoreCall
 from ..parallel import each
 from ..reading.reader import Reader
@@ -169,6 +176,14 @@ class Sync:
             self._failed(name, err)
         return True
 
+    def _try(self, name: str, done: Callable[[], None], begin: Callable[[], Any]) -> None:
+        """Begin with one file; what cannot even begin (its metadata are too large) has failed."""
+        try:
+            begin()
+        except ValueError as exc:
+            self._failed(name, exc)
+            done()
+
     def _end(self) -> None:
         for names in (self._report['transferred'], self._report['deleted']):
             names.sort()
@@ -234,14 +249,17 @@ class SyncToBucket(Sync):
                 return
             done()
 
-        self._store.put(
-            name,
-            one.path if one.symlink is None else b'',
-            stored,
-            description=None if present is None else present['description'],
-            headers=None if present is None else present['headers'],
-            metadata=metadata,
-        )
+        def begin() -> None:
+            self._store.put(
+                name,
+                one.path if one.symlink is None else b'',
+                stored,
+                description=None if present is None else present['description'],
+                headers=None if present is None else present['headers'],
+                metadata=metadata,
+            )
+
+        self._try(one.name, done, begin)
 
     def _remove(self) -> None:
         gone = [name for name in self._metas if name not in self._seen]
@@ -261,10 +279,13 @@ class SyncToBucket(Sync):
                 return
             done()
 
+        def begin() -> None:
+            self._store.delete(name, deleted, expected_seq=self._metas[name]['seq'])
+
         if self._dry_run:
             deleted(True, None)
         else:
-            self._store.delete(name, deleted, expected_seq=self._metas[name]['seq'])
+            self._try(shown, done, begin)
 
 
 class SyncFromBucket(Sync):
@@ -289,7 +310,10 @@ class SyncFromBucket(Sync):
                 self._targets[name] = reader.meta
             done()  # what cannot be read is told when it is tried
 
-        self._store.open(name, opened)
+        try:
+            self._store.open(name, opened)
+        except ValueError:
+            done()
 
     def _compare(self) -> None:
         if not self._dry_run:
@@ -363,7 +387,7 @@ class SyncFromBucket(Sync):
                 return
             done()
 
-        self._store.get(meta['name'], got, into=path)
+        self._try(name, done, lambda: self._store.get(meta['name'], got, into=path))
 
     def _settle(self, name: str, path: Path, meta: ObjectMeta) -> None:
         """Give the file the time and the permissions it had."""
@@ -376,23 +400,60 @@ class SyncFromBucket(Sync):
         except (OSError, ValueError, OverflowError) as exc:
             self._failed(name, exc)
 
+    # What is no object is removed.
+
     def _find_removed(self) -> None:
         if not self._delete or self._report['failed']:
             self._end()
         else:
+            self._others: list[LocalFile] = []
+            in_thread(self._bucket.nats.port, self._find_others, self._found_others)
+
+    def _find_others(self) -> None:
+        if self._directory.is_dir():
+            found = files_of(self._directory, self._failed, lambda name, reason: None)
+            self._others = [one for one in found if one.path not in self._places]
+
+    def _found_others(self, exc: Exception | None) -> None:
+        """A list passes over metadata that are broken, but of these a file may be all there is."""
+        if self._call.done:
+            return
+        if exc is not None:
+            self._compared(exc)
+            return
+        names = [self._prefix + one.name for one in self._others if self._may_be(one)]
+        look = StoreCall(self._bucket, self._looked)
+        self._call.child = look
+        find_many(self._bucket, look, names, lambda entries: look.end(entries, None))
+
+    def _may_be(self, one: LocalFile) -> bool:
+        try:
+            self._bucket.subjects.meta(self._prefix + one.name)
+        except ValueError:
+            return False
+        return True
+
+    def _looked(self, entries: Entries | None, err: NatsError | None) -> None:
+        if isinstance(err, InvalidMetaError):
+            self._failed((err.name or '').removeprefix(self._prefix), err)
+            self._end()
+        elif entries is None:
+            self._call.fail(err or NatsError())
+        else:
+            live = {name for name, entry in entries.items() if not entry.meta['deleted']}
+            self._others = [one for one in self._others if self._prefix + one.name not in live]
             in_thread(self._bucket.nats.port, self._remove, self._removed)
 
     def _remove(self) -> None:
-        if not self._directory.is_dir():
-            return
-        for one in list(files_of(self._directory, self._failed, lambda name, reason: None)):
-            if one.path not in self._places:
-                try:
-                    if not self._dry_run:
-                        remove(self._directory, one.path)
-                    self._report['deleted'].append(one.name)
-                except OSError as exc:
-                    self._failed(one.name, exc)
+        for one in self._others:
+            if self._stopped():
+                return
+            try:
+                if not self._dry_run:
+                    remove(self._directory, one.path)
+                self._report['deleted'].append(one.name)
+            except OSError as exc:
+                self._failed(one.name, exc)
 
     def _removed(self, exc: Exception | None) -> None:
         if exc is not None:
