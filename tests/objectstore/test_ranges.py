@@ -17,10 +17,22 @@ from natsev import (
     ObjectChanged,
     ObjectStore,
 )
+from natsev.objectstore.reading.get import Get
 from natsev.objectstore.reading.index import Even, Place, Table
 
 BIG = os.urandom(1_000_000)
 ENDS = [0, 1, 99_999, 100_000, 100_001, 131_072, 500_000, 999_999, 1_000_000, 1_000_001]
+
+
+def test_each_chunk_that_is_listed_is_progress(run, store, inside, monkeypatch):
+    """A list of a million chunks takes longer than the timeout."""
+    inside.write_chunks('na', *[b'x' * (1 + size % 3) for size in range(100)])
+    inside.write_meta('a', size=199, chunks=100)
+    touched = []
+    touch = Get._touch
+    monkeypatch.setattr(Get, '_touch', lambda get: touched.append(get) or touch(get))
+    assert run.call(store.get, 'a', offset=197)[:2] == (b'xx', None)
+    assert len(touched) > 100
 
 
 @pytest.fixture(params=['even', 'uneven', 'between others', 'one chunk', 'no direct gets'])

@@ -216,7 +216,7 @@ class Get(Transfer):
         if index is not None:
             self._located(index)
         elif self._take(2 * estimate(meta)):
-            index_of(self._where, self, meta, self._located, self._misplaced)
+            index_of(self._where, self, meta, self._located, self._misplaced, self._touch)
 
     def _located(self, index: Index) -> None:
         self._give_back()

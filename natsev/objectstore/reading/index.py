@@ -93,6 +93,7 @@ def index_of(
     meta: ObjectMeta,
     then: Callable[[Index], None],
     missing: Callable[[], None],
+    listed: Callable[[], None],
 ) -> None:
     """Make the index of the object *meta*.
 
@@ -102,6 +103,7 @@ def index_of(
         meta: the object, which is not empty.
         then: called with the index.
         missing: called instead when there are not as many bytes as there should be.
+        listed: called for each chunk that is listed, which may take long.
     """
     subject = bucket.subjects.chunk(meta['nuid'])
     ends: dict[str, StoredMessage | None] = {}
@@ -118,7 +120,7 @@ def index_of(
         if first is not None and last is not None and _even(meta, first, last):
             then(Even(first['seq'], len(first['payload']), meta['size']))
         else:
-            _Scan(bucket, op, meta, then, missing).start()
+            _Scan(bucket, op, meta, then, missing, listed).start()
 
     bucket.get(op, {'next_by_subj': subject, 'seq': 1}, got('first'))
     bucket.get(op, {'last_by_subj': subject}, got('last'))
@@ -150,12 +152,14 @@ class _Scan:
         meta: ObjectMeta,
         then: Callable[[Index], None],
         missing: Callable[[], None],
+        listed: Callable[[], None],
     ) -> None:
         self._bucket = bucket
         self._op = op
         self._meta = meta
         self._then = then
         self._missing = missing
+        self._listed = listed
         self._epoch = op.epoch
         self._table = Table()
         self._consumption: Consumption | None = None
@@ -181,6 +185,7 @@ class _Scan:
         if self._op.done or self._op.epoch != self._epoch:
             self._stop()
             return
+        self._listed()
         # The server's own header comes after those that were stored.
         size = message.headers.last('Nats-Msg-Size', '') if message.headers is not None else ''
         self._table.add(message.seq, int(size) if size and size.isdigit() else 0)

@@ -119,7 +119,7 @@ class ResumedGet(Get):
         if encoded or meta['chunks'] == 1 or not self._user_sink.there:
             self._go_on_from(0)
         elif self._take(2 * estimate(meta)):
-            index_of(self._where, self, meta, self._indexed, self._misplaced)
+            index_of(self._where, self, meta, self._indexed, self._misplaced, self._touch)
 
     def _indexed(self, index: Index) -> None:
         self._give_back()
