@@ -320,6 +320,8 @@ class ObjectStore(Buckets, Catalog, Editing, History, Upkeep, Exchange):
             ttl=item.ttl,
             keep_versions=item.keep_versions,
         )
+        if isinstance(item.source, EncodedSource):
+            item.source.on_ready = put.wake
         if isinstance(put, ResumedPut) and journal is not None:
             put.keep_journal(journal)
         put.start()

@@ -19,6 +19,7 @@ from natsev.objectstore.codecs import compression
 from natsev.objectstore.codecs.chain import Chain, Decoding, Encoding, chain_of
 from natsev.objectstore.codecs.seeking import part_decoding
 from natsev.objectstore.sink import Part
+from natsev.objectstore.storing.put import Put
 
 KEY, OTHER = b'k' * 32, b'o' * 32
 DATA = b'some text that repeats ' * 20_000
@@ -506,3 +507,35 @@ def test_keys_that_cannot_be(options):
 def test_the_class_of_each_name():
     assert isinstance(chain_of('zstd').codecs[0], Zstd)
     assert chain_of(['zlib', CODECS['aes']]).name == 'zlib,aes-256-gcm'
+
+
+@each_codec
+@pytest.mark.parametrize('size', [100_000, 3_000_000])
+def test_encoding_leaves_the_loop_its_turns(run, store, coded, monkeypatch, codec, size):
+    """Of bytes that compress well one chunk may take very many."""
+    monkeypatch.setattr('natsev.objectstore.codecs.coded._LONG', 0.0)
+    turns = []
+    wake = Put.wake
+    monkeypatch.setattr(Put, 'wake', lambda put: turns.append(put) or wake(put))
+    data = b'\0' * size
+    put(run, coded(codec), 'a', data)
+    assert len(turns) >= size // 65_536
+    assert run.call(coded(codec).get, 'a')[:2] == (data, None)
+    assert run.call(coded(codec).put, 'a', data, skip_same=True)[1] is None
+    writer = coded(codec).put_stream('b', lambda *results: run.done(results))
+    for at in range(0, size, 1000):
+        writer.write(data[at : at + 1000])
+    writer.end()
+    assert run()[1] is None
+    assert run.call(coded(codec).get, 'b')[:2] == (data, None)
+
+
+def test_an_object_that_says_it_is_encoded_very_often(run, store, inside):
+    """Each codec of a hundred thousand would have its memory."""
+    inside.write_chunks('na', b'x')
+    metadata = {'natsev.codec': ','.join(['zlib'] * 100_000), 'natsev.size': '1'}
+    inside.write_meta('a', size=1, chunks=1, metadata=metadata)
+    for options in ({}, {'offset': 0, 'length': 1}):
+        assert isinstance(run.call(store.get, 'a', **options)[1], CodecError)
+    with pytest.raises(ValueError, match='at most'):
+        store.put('a', b'x', print, codec=['zlib'] * 17)

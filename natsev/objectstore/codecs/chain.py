@@ -23,6 +23,8 @@ from .compression import Zlib, Zstd
 
 CODEC, SIZE, DIGEST, KEY = 'natsev.codec', 'natsev.size', 'natsev.digest', 'natsev.key'
 SEEK = 'natsev.seek'
+# More, each with its memory, no encoder of ours makes.
+_MOST_CODECS = 16
 RESERVED = (CODEC, SIZE, DIGEST, KEY, SEEK)
 
 
@@ -46,6 +48,8 @@ class Chain:
         Raises:
             CodecError: one is not known, or its keys are not.
         """
+        if len(names) > _MOST_CODECS:
+            raise CodecError(f'the object is encoded {len(names)} times')
         own = {codec.name: codec for codec in self.codecs}
         found = []
         for name in reversed(names):
@@ -79,6 +83,8 @@ def chain_of(value: Any) -> Chain:
             codecs.append(one)
         else:
             raise TypeError(f'codec must be a name or a codec, not {type(one).__name__}')
+    if len(codecs) > _MOST_CODECS:
+        raise ValueError(f'there can be at most {_MOST_CODECS} codecs')
     return Chain(tuple(codecs))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from ..record import ObjectMeta
@@ -10,6 +11,9 @@ from ..sink import WHOLE, Part, Sink
 from ..source import Buffer, Gathered, Source
 from .chain import Chain, Decoding, Encoding
 from .seeking import PartDecoding, part_decoding
+
+# Bytes encoded at once, and seconds after which it is the loop's turn: little may come of much.
+_PIECE, _LONG = 64 * 1024, 0.005
 
 
 class EncodedSource:
@@ -19,6 +23,10 @@ class EncodedSource:
         source: what is put.
         encoding: the codecs.
         meta: of the object; told what was put when all of it has been read.
+
+    Attributes:
+        on_ready: called when ``read`` has given nothing only because it is the loop's turn; None:
+            it always reads on.
     """
 
     def __init__(self, source: Source, encoding: Encoding, meta: ObjectMeta) -> None:
@@ -27,6 +35,8 @@ class EncodedSource:
         self._meta = meta
         self._gathered = Gathered()
         self._more = True
+        self._busy = 0.0  # seconds since the loop had its turn
+        self.on_ready: Callable[[], Any] | None = None
         self.size: int | None = None
 
     @property
@@ -48,16 +58,28 @@ class EncodedSource:
 
     def read(self, size: int) -> Buffer | None:
         while self._more and len(self._gathered) < size:
-            piece = self._source.read(size)
-            if piece is None:
+            if self.on_ready is not None and self._busy > _LONG:
+                self._busy = 0.0
+                self.on_ready()
                 return None
-            if len(piece):
-                self._add(self._encoding.update(piece))
-            if len(piece) < size:
-                self._more = False
-                self._add(self._encoding.finish())
-                self._meta['metadata'] |= self._encoding.metadata()
+            began = monotonic()
+            if not self._encode(min(size, _PIECE)):
+                return None
+            self._busy += monotonic() - began
         return self._gathered.take(size)
+
+    def _encode(self, size: int) -> bool:
+        """Encode the next *size* bytes; False: they are not there yet."""
+        piece = self._source.read(size)
+        if piece is None:
+            return False
+        if len(piece):
+            self._add(self._encoding.update(piece))
+        if len(piece) < size:
+            self._more = False
+            self._add(self._encoding.finish())
+            self._meta['metadata'] |= self._encoding.metadata()
+        return True
 
     def _add(self, pieces: Any) -> None:
         for piece in pieces:
