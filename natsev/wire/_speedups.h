@@ -104,7 +104,15 @@ void out_take(Output *out, Py_ssize_t size);
 void out_rewind(Output *out);
 void out_clear(Output *out);
 void out_drop(Output *out, uint64_t number);
-PyObject *out_drop_messages(Output *out, Py_ssize_t larger_than); /* [(frame, size)] */
+
+/* A message that was given up: its frame, and the size of its headers and payload. */
+typedef struct {
+    uint64_t frame;
+    Py_ssize_t size;
+} Dropped;
+
+/* PyMem_Malloc'd, *count* of them; NULL with MemoryError. */
+Dropped *out_drop_messages(Output *out, Py_ssize_t larger_than, size_t *count);
 Py_ssize_t out_waiting(const Output *out);
 
 static inline uint64_t

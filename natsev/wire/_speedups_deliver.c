@@ -1,8 +1,10 @@
 /* A message to its callback.
 
    All objects that are made of the message are made before it is consumed, and no Python code runs
-   between: such code might receive more bytes, which may move those the message is in. Once it is
-   consumed, the callback may do anything to the wire, so nothing is looked at afterwards. */
+   between: such code might receive more bytes, which may move those the message is in, or end what the
+   message is for. So these are str, bytes and int only: to make any other may collect garbage, and
+   that runs destructors. Once it is consumed, the callback may do anything to the wire, so nothing is
+   looked at afterwards. */
 
 #include "_speedups.h"
 
@@ -163,24 +165,24 @@ is_no_responders(const Message *message)
            (headers->size == size || !Py_ISDIGIT(headers->data[size]));
 }
 
-/* What the callback of an acknowledged message gets. */
-static PyObject *
-ack_object(const State *state, int reads, const PubAck *ack)
+/* The first argument is the sequence of an acknowledged message: make it what is told of that. May run
+   Python code. Uses up *stream*. */
+static int
+make_ack(const State *state, Arguments *arguments, PyObject *stream, int duplicate)
 {
-    PyObject *sequence = PyLong_FromUnsignedLongLong(ack->sequence);
-    if (sequence == NULL || reads == READS_SEQUENCE) {
-        return sequence;
+    PyObject **first = &arguments->values[0], *ack = PyDict_New();
+    if (ack == NULL || PyDict_SetItem(ack, state->stream, stream) < 0 ||
+        PyDict_SetItem(ack, state->seq, *first) < 0 ||
+        (duplicate && PyDict_SetItem(ack, state->duplicate, Py_True) < 0)) {
+        Py_CLEAR(ack);
+        clear_arguments(arguments);
     }
-    PyObject *stream = PyUnicode_FromStringAndSize(ack->stream.data, ack->stream.size);
-    PyObject *object = stream ? PyDict_New() : NULL;
-    if (object != NULL && (PyDict_SetItem(object, state->stream, stream) < 0 ||
-                           PyDict_SetItem(object, state->seq, sequence) < 0 ||
-                           (ack->duplicate && PyDict_SetItem(object, state->duplicate, Py_True) < 0))) {
-        Py_CLEAR(object);
+    Py_DECREF(stream);
+    if (ack == NULL) {
+        return -1;
     }
-    Py_XDECREF(stream);
-    Py_DECREF(sequence);
-    return object;
+    Py_SETREF(*first, ack);
+    return 0;
 }
 
 /* Consume the message that answers *request*, which is out of the table before its callback is called. */
@@ -218,12 +220,25 @@ deliver_ack(Wire *self, const Message *message, Request *request, const PubAck *
 {
     Arguments arguments = {.count = 0};
     int nargs = request->nargs;
-    if ((nargs > 0 && add(&arguments, ack_object(self->state, request->reads, ack)) < 0) ||
+    if ((nargs > 0 && add(&arguments, PyLong_FromUnsignedLongLong(ack->sequence)) < 0) ||
         (nargs > 1 && add(&arguments, Py_NewRef(Py_None)) < 0)) {
         return -1;
     }
+    PyObject *stream = NULL;
+    int whole = nargs > 0 && request->reads != READS_SEQUENCE;
+    if (whole) {
+        stream = PyUnicode_FromStringAndSize(ack->stream.data, ack->stream.size);
+        if (stream == NULL) {
+            clear_arguments(&arguments);
+            return -1;
+        }
+    }
     PyObject *callback = Py_NewRef(request->callback);
     consume_reply(self, message, request);
+    if (whole && make_ack(self->state, &arguments, stream, ack->duplicate) < 0) {
+        Py_DECREF(callback);
+        return -1;
+    }
     return call(self, callback, &arguments);
 }
 
@@ -280,9 +295,11 @@ deliver_reply(Wire *self, const Message *message)
     if (reply_arguments(&arguments, message, reads ? REPLY_ARGS : request->nargs, refused) < 0) {
         return -1;
     }
-    PyObject *callback =
-        reads ? PyObject_GetAttr((PyObject *)request, self->state->end) : Py_NewRef(request->callback);
+    PyObject *callback = Py_NewRef(reads ? (PyObject *)request : request->callback);
     consume_reply(self, message, request);
+    if (reads) {
+        Py_SETREF(callback, PyObject_GetAttr(callback, self->state->end));
+    }
     if (callback == NULL || finish_arguments(self, &arguments, refused) < 0) {
         clear_arguments(&arguments);
         Py_XDECREF(callback);

@@ -498,12 +498,19 @@ next_line(Input *in, State *state, const char *newline, PyObject **event)
         in->searched = in->end;
         return IN_MORE;
     }
+    /* Consumed first: making the event runs Python code, after which there may be nothing left to consume. */
+    Py_ssize_t end = in->start += size;
     *event = line_event(state, begin, newline + 1);
-    if (*event == NULL) {
-        return PyErr_Occurred() ? IN_ERROR : fail(in, state, "not the protocol", begin, size);
+    if (*event != NULL) {
+        return IN_EVENT;
     }
-    in->start += size;
-    return IN_EVENT;
+    if (!PyErr_Occurred()) {
+        return fail(in, state, "not the protocol", begin, size);
+    }
+    if (in->start == end) {
+        in->start -= size;
+    }
+    return IN_ERROR;
 }
 
 Step

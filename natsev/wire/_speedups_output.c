@@ -222,109 +222,105 @@ out_prepend(Output *out, Text data)
 
 /* -- What to send */
 
+/* Some bytes to be sent, in one bytes object. */
 typedef struct {
-    State *state;
-    PyObject *pieces;    /* list */
-    Py_ssize_t skip;     /* bytes at the beginning that have been taken */
-    Py_ssize_t gathered; /* bytes so far */
-    PyObject *bytes;     /* where the piece is that still grows, or NULL */
+    PyObject *owner;
     const char *data;
     Py_ssize_t size;
+} Piece;
+
+typedef struct {
+    Piece pieces[MOST_PIECES];
+    int count;
+    Py_ssize_t skip;     /* bytes at the beginning that have been taken */
+    Py_ssize_t gathered; /* bytes so far */
 } Gather;
 
-static int
-end_piece(Gather *gather)
+static void
+gather(Gather *to, PyObject *owner, const char *data, Py_ssize_t size)
 {
-    if (gather->bytes == NULL) {
-        return 0;
-    }
-    PyObject *piece;
-    if (gather->size == PyBytes_GET_SIZE(gather->bytes)) {
-        piece = Py_NewRef(gather->bytes);
-    }
-    else {
-        piece = room_view(gather->state, gather->bytes, (char *)gather->data, gather->size, 1);
-    }
-    gather->bytes = NULL;
-    if (piece == NULL) {
-        return -1;
-    }
-    int failed = PyList_Append(gather->pieces, piece);
-    Py_DECREF(piece);
-    return failed;
-}
-
-static int
-gather(Gather *gather, PyObject *bytes, const char *data, Py_ssize_t size)
-{
-    Py_ssize_t skipped = gather->skip < size ? gather->skip : size;
-    gather->skip -= skipped;
+    Py_ssize_t skipped = to->skip < size ? to->skip : size;
+    to->skip -= skipped;
     data += skipped;
     size -= skipped;
     if (size == 0) {
-        return 0;
+        return;
     }
-    gather->gathered += size;
-    if (gather->bytes == bytes && gather->data + gather->size == data) {
-        gather->size += size;
-        return 0;
+    to->gathered += size;
+    Piece *last = to->count ? &to->pieces[to->count - 1] : NULL;
+    if (last != NULL && last->owner == owner && last->data + last->size == data) {
+        last->size += size;
+        return;
     }
-    if (end_piece(gather) < 0) {
-        return -1;
-    }
-    gather->bytes = bytes;
-    gather->data = data;
-    gather->size = size;
-    return 0;
+    to->pieces[to->count++] = (Piece){Py_NewRef(owner), data, size};
 }
 
-static int
+static void
 gather_frame(Gather *to, const Output *out, uint64_t frame, const Place *place)
 {
     PyObject *bytes = chunk_at(out, place->chunk)->bytes;
     const char *data = PyBytes_AS_STRING(bytes) + place->offset;
     Py_ssize_t size = inline_size(out, frame, place);
     if (!(frame & FRAME_LARGE)) {
-        return gather(to, bytes, data, size);
+        gather(to, bytes, data, size);
+        return;
     }
     const Payload *payload = payload_at(out, place->payload);
-    if (gather(to, bytes, data, size - 2) < 0 ||
-        gather(to, payload->owner, payload->text.data, payload->text.size) < 0) {
-        return -1;
+    gather(to, bytes, data, size - 2);
+    gather(to, payload->owner, payload->text.data, payload->text.size);
+    gather(to, bytes, data + size - 2, 2);
+}
+
+static PyObject *
+piece_object(State *state, const Piece *piece)
+{
+    if (piece->size == PyBytes_GET_SIZE(piece->owner)) {
+        return Py_NewRef(piece->owner);
     }
-    return gather(to, bytes, data + size - 2, 2);
+    return room_view(state, piece->owner, (char *)piece->data, piece->size, 1);
+}
+
+/* What was gathered as a list. */
+static PyObject *
+piece_objects(State *state, Gather *from)
+{
+    PyObject *objects = PyList_New(0);
+    for (int i = 0; i < from->count; i++) {
+        PyObject *object = objects ? piece_object(state, &from->pieces[i]) : NULL;
+        if (object == NULL || PyList_Append(objects, object) < 0) {
+            Py_CLEAR(objects);
+        }
+        Py_XDECREF(object);
+        Py_DECREF(from->pieces[i].owner);
+    }
+    return objects;
 }
 
 PyObject *
 out_pieces(Output *out, State *state, Py_ssize_t most)
 {
-    Gather to = {.state = state, .pieces = PyList_New(0), .skip = out->taken};
-    if (to.pieces == NULL) {
-        return NULL;
-    }
-    if (out->prefix != NULL &&
-        gather(&to, out->prefix, PyBytes_AS_STRING(out->prefix), PyBytes_GET_SIZE(out->prefix)) < 0) {
-        goto failed;
+    /* No object is made before all is gathered: to make one may collect garbage, and destructors may
+       publish. */
+    Gather to;
+    to.count = 0;
+    to.skip = out->taken;
+    to.gathered = 0;
+    if (out->prefix != NULL) {
+        gather(&to, out->prefix, PyBytes_AS_STRING(out->prefix), PyBytes_GET_SIZE(out->prefix));
     }
     Place place = first_place(out);
     for (size_t i = 0; i < out->frames.count; i++) {
-        /* A large frame adds up to three pieces to the one that grows. */
-        if (to.gathered >= most || PyList_GET_SIZE(to.pieces) > MOST_PIECES - 4) {
+        /* A large frame adds up to three pieces. */
+        if (to.gathered >= most || to.count > MOST_PIECES - 3) {
             break;
         }
         uint64_t frame = *frame_at(out, i);
-        if (!(frame & FRAME_DROPPED) && gather_frame(&to, out, frame, &place) < 0) {
-            goto failed;
+        if (!(frame & FRAME_DROPPED)) {
+            gather_frame(&to, out, frame, &place);
         }
         next_place(out, frame, &place);
     }
-    if (end_piece(&to) < 0) {
-        goto failed;
-    }
-    return to.pieces;
-failed:
-    Py_DECREF(to.pieces);
-    return NULL;
+    return piece_objects(state, &to);
 }
 
 void
@@ -440,11 +436,13 @@ message_size(const char *frame)
     return size;
 }
 
-PyObject *
-out_drop_messages(Output *out, Py_ssize_t larger_than)
+Dropped *
+out_drop_messages(Output *out, Py_ssize_t larger_than, size_t *count)
 {
-    PyObject *dropped = PyList_New(0);
+    Dropped *dropped = PyMem_Malloc((out->frames.count + 1) * sizeof(*dropped));
+    *count = 0;
     if (dropped == NULL) {
+        PyErr_NoMemory();
         return NULL;
     }
     Place place = first_place(out);
@@ -455,13 +453,7 @@ out_drop_messages(Output *out, Py_ssize_t larger_than)
             PyObject *bytes = chunk_at(out, place.chunk)->bytes;
             Py_ssize_t size = message_size(PyBytes_AS_STRING(bytes) + place.offset);
             if (size > larger_than) {
-                PyObject *entry = Py_BuildValue("Kn", out_sent(out) + i + 1, size);
-                if (entry == NULL || PyList_Append(dropped, entry) < 0) {
-                    Py_XDECREF(entry);
-                    Py_DECREF(dropped);
-                    return NULL;
-                }
-                Py_DECREF(entry);
+                dropped[(*count)++] = (Dropped){out_sent(out) + i + 1, size};
                 drop(out, frame, &place);
             }
         }

@@ -77,7 +77,8 @@ request_end(Request *self, PyObject *const *args, Py_ssize_t nargs)
         return PyErr_Format(PyExc_TypeError, "end() takes %d arguments (%zd given)", REPLY_ARGS, nargs);
     }
     PyObject *callback = Py_NewRef(self->callback);
-    size_t taken = self->nargs < REPLY_ARGS ? (size_t)self->nargs : REPLY_ARGS;
+    int wanted = self->nargs < REPLY_ARGS ? self->nargs : REPLY_ARGS;
+    size_t taken = wanted > 0 ? (size_t)wanted : 0;
     PyObject *result = PyObject_Vectorcall(callback, args, taken, NULL);
     Py_DECREF(callback);
     return result;

@@ -376,13 +376,14 @@ PyObject *
 drop_messages(Wire *self, Py_ssize_t larger_than)
 {
     PyObject *by_frame = requests_by_frame(self);
-    PyObject *frames = by_frame ? out_drop_messages(&self->out, larger_than) : NULL;
-    PyObject *dropped = frames ? PyList_New(0) : NULL;
-    for (Py_ssize_t i = 0; dropped != NULL && i < PyList_GET_SIZE(frames); i++) {
-        PyObject *frame = PyTuple_GET_ITEM(PyList_GET_ITEM(frames, i), 0);
-        PyObject *size = PyTuple_GET_ITEM(PyList_GET_ITEM(frames, i), 1);
-        PyObject *request = PyDict_GetItemWithError(by_frame, frame);
-        PyObject *entry = PyTuple_Pack(2, size, request ? request : Py_None);
+    size_t count = 0;
+    Dropped *messages = by_frame ? out_drop_messages(&self->out, larger_than, &count) : NULL;
+    PyObject *dropped = messages ? PyList_New(0) : NULL;
+    for (size_t i = 0; dropped != NULL && i < count; i++) {
+        PyObject *frame = PyLong_FromUnsignedLongLong(messages[i].frame);
+        PyObject *request = frame ? PyDict_GetItemWithError(by_frame, frame) : NULL;
+        PyObject *entry =
+            frame ? Py_BuildValue("nO", messages[i].size, request ? request : Py_None) : NULL;
         if (entry == NULL || PyList_Append(dropped, entry) < 0) {
             Py_CLEAR(dropped);
         }
@@ -390,9 +391,10 @@ drop_messages(Wire *self, Py_ssize_t larger_than)
             Py_XDECREF(take_request(self, ((Request *)request)->number));
         }
         Py_XDECREF(entry);
+        Py_XDECREF(frame);
     }
     Py_XDECREF(by_frame);
-    Py_XDECREF(frames);
+    PyMem_Free(messages);
     return dropped;
 }
 

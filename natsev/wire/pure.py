@@ -743,10 +743,11 @@ class Wire:
             self._searched = self._end
             return None
         line = bytes(self._view[self._start : end + 1])
+        # First: whatever runs while the event is made may begin the input anew.
+        self._start = self._searched = end + 1
         event = _event(line)
         if event is None:
             self._fail('not the protocol', line)
-        self._start = self._searched = end + 1
         return event
 
     def _fail_line(self, limit: int) -> None:
