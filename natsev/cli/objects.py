@@ -5,7 +5,6 @@ Without a server named these run on one of their own, whose store is the user's:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -28,7 +27,16 @@ from .output import Column, note, show_time
 from .piped import put_piped
 from .progress import bar
 from .session import Session
-from .stores import absent, label, opened, store_session, to_stdout
+from .stores import (
+    PIPED,
+    absent,
+    label,
+    opened,
+    store_session,
+    target,
+    to_stdout,
+    written_as_it_comes,
+)
 from .streams import confirm
 from .values import (
     count_of,
@@ -42,7 +50,6 @@ from .values import (
 )
 
 _FILE = click.Path(path_type=Path)
-_PIPED = Path('-')
 
 _BUCKETS = [
     Column('Bucket', lambda status: status['bucket']),
@@ -185,9 +192,7 @@ def put(
             way = _resumable(session, store) if resume else partial(store.put, skip_same=skip_same)
             stored = []
             for each, file in zip(names, files, strict=True):
-                put = (
-                    partial(way, each, file) if file != _PIPED else partial(put_piped, store, each)
-                )
+                put = partial(way, each, file) if file != PIPED else partial(put_piped, store, each)
                 stored.append(_stored(run, session, each, put, not no_progress, options))
     if run.out.json:
         run.out.data(stored if len(files) > 1 else stored[0])
@@ -197,9 +202,9 @@ def _check_files(files: tuple[Path, ...], name: str | None, atomic: bool, one_by
     """Refuse what cannot be stored, or not so."""
     if name is not None and len(files) > 1:
         raise click.UsageError('--name is for one file')
-    if _PIPED in files and name is None:
+    if PIPED in files and name is None:
         raise click.UsageError("'-' needs a --name")
-    if _PIPED in files and (one_by_one or atomic):
+    if PIPED in files and (one_by_one or atomic):
         raise click.UsageError('--resume, --skip-same and --atomic need files, no standard input')
     if atomic and one_by_one:
         raise click.UsageError('--atomic goes neither with --resume nor with --skip-same')
@@ -272,29 +277,30 @@ def get(
     """Fetch the object NAME into a file.
 
     It has the name of the object, without directories, unless --output says another. The file
-    appears when all of it has come and its digest is right. Standard output is written as it
-    comes: only the exit code says whether it was right.
+    appears when all of it has come and its digest is right. Standard output, a device or a pipe
+    is written as it comes: only the exit code says whether it was right.
     """
     path = output if output is not None else Path(Path(name).name or 'object')
-    piped = path == _PIPED
-    if piped and options['resume']:
-        raise click.UsageError('--resume needs a file, not standard output')
-    if not piped and path.is_dir():
+    if path != PIPED and path.is_dir():
         path = path / Path(name).name
-    if not piped and path.exists() and not force:
+    direct = written_as_it_comes(path)
+    if direct and options['resume']:
+        what = 'standard output' if path == PIPED else path
+        raise click.UsageError(f'--resume needs a file, not {what}')
+    if not direct and path.exists() and not force:
         raise click.UsageError(f'{path} is there already; --force replaces it')
     with (
         opened(run, bucket, encryption) as (session, store),
         bar(label(name), of_bytes=True, shown=not no_progress) as progress,
         to_stdout(),
+        target(path) as into,
     ):
         started = perf_counter()
-        into = sys.stdout.buffer if piped else path
         got, _, meta = session.results(store.get, name, into=into, progress=progress, **options)
         seconds = perf_counter() - started
     if got is None:
         raise absent(bucket, name, options['version'])
-    if not piped:
+    if not direct:
         part = got != meta['size']
         text = _amount(run, name, got, seconds) if part else _summary(run, meta, seconds)
         run.out.done(f'got {text} into {path}', {**meta, 'path': str(path), 'got': got})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from .. import ObjectStore, ObjectStoreError
 from ..objectstore.codecs.encryption import Encryption
@@ -14,6 +16,7 @@ from .failures import NotFound
 from .output import printable
 from .session import Session
 
+PIPED = Path('-')
 _LONGEST_LABEL = 32
 
 
@@ -34,6 +37,23 @@ def opened(
     """Do the same, and take a bucket; what is encrypted there *encryption* can read."""
     with store_session(run) as session:
         yield session, ObjectStore(js=session.js, bucket=bucket, codec=encryption)
+
+
+def written_as_it_comes(path: Path) -> bool:
+    """Is *path* standard output, a device or a pipe, which nothing can be renamed to?"""
+    return path == PIPED or (path.exists() and not (path.is_file() or path.is_dir()))
+
+
+@contextmanager
+def target(path: Path) -> Iterator[Path | IO[bytes]]:
+    """Give what to write to: *path*, or an open file where that is written as it comes."""
+    if path == PIPED:
+        yield sys.stdout.buffer
+    elif written_as_it_comes(path):
+        with path.open('wb', buffering=0) as file:
+            yield file
+    else:
+        yield path
 
 
 @contextmanager

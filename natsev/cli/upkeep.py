@@ -21,13 +21,12 @@ from .keyfile import keys_option
 from .output import note
 from .progress import Progress, bar
 from .session import Session
-from .stores import label, opened, to_stdout
+from .stores import PIPED, label, opened, target, to_stdout, written_as_it_comes
 from .values import count_of, duration, show_size, timedelta_of
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True, allow_dash=True)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
-_PIPED = Path('-')
 
 # Options of a bucket that mean the same on another server.
 _KEPT = ('description', 'max_bytes', 'max_age', 'storage', 'compression')
@@ -173,23 +172,24 @@ def export(
 
     FILE may be '-': standard output.
     """
-    piped = file == _PIPED
-    if not piped and file.exists() and not force:
+    direct = written_as_it_comes(file)
+    if not direct and file.exists() and not force:
         raise click.UsageError(f'{file} is there already; --force replaces it')
     with (
         opened(run, bucket) as (session, store),
         _bar(bucket, no_progress) as progress,
         to_stdout(),
+        target(file) as into,
     ):
         report = session.call(
             store.export_bucket,
-            sys.stdout.buffer if piped else file,
+            into,
             prefix=prefix,
             resume=resume,
             progress=_of_bytes(progress),
         )
     _say(run, (f'{each["name"]}: {each["error"]}' for each in report['failed']))
-    if not piped:
+    if not direct:
         run.out.done(f'exported {bucket}: {_amount(run, report)} into {file}', report)
     return FAILED if report['failed'] else None
 
@@ -246,7 +246,7 @@ def import_(
 @contextmanager
 def _seekable(file: Path) -> Iterator[IO[bytes]]:
     """Open the file; what comes through standard input is kept in a temporary one."""
-    if file != _PIPED:
+    if file != PIPED:
         with file.open('rb') as archive:
             yield archive
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 
@@ -15,13 +16,15 @@ def open_locked(path: Path) -> int:
 
     Raises:
         BlockingIOError: another transfer has it, in this process or another one.
-        OSError: it cannot be opened, or is a symbolic link.
+        OSError: it cannot be opened, or is no regular file.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | getattr(os, 'O_CLOEXEC', 0)
     while True:
         file = os.open(path, flags, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise FileExistsError(f'{path} is no regular file')
             if _is(file, path):
                 return file
         except BlockingIOError:

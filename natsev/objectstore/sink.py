@@ -170,7 +170,8 @@ class PathFile:
         if self._target.is_dir():
             raise IsADirectoryError(f'{self._path} is a directory')
         if self._target.exists() and not self._target.is_file():
-            raise FileExistsError(f'{self._path} is no regular file')  # to be replaced by one
+            # What is renamed to it would take its place.
+            raise FileExistsError(f'{self._path} is no regular file: open it, and pass that')
         return self._target
 
     def _open(self, temporary: Path, flags: int) -> None:
@@ -179,7 +180,11 @@ class PathFile:
         if self._target.exists():
             mode &= self._target.stat().st_mode | 0o600
         flags |= os.O_CREAT | os.O_NOFOLLOW | getattr(os, 'O_CLOEXEC', 0)
-        self._file = os.open(temporary, flags, mode)
+        try:
+            self._file = os.open(temporary, flags, mode)
+        except OSError as exc:
+            exc.filename = str(self._path)  # the user knows no other
+            raise
         self._temporary = temporary
 
     def write(self, chunk: bytes) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -53,6 +54,27 @@ def test_stdin_and_stdout(cli, bucket):
     cli('object', 'put', bucket, '-', '--name', 'piped', input=data)
     assert cli.run('object', 'get', bucket, 'piped', '-O', '-').stdout == data
     assert "'-' needs a --name" in cli('object', 'put', bucket, '-', code=2)
+
+
+@pytest.mark.parametrize('command', [('get', 'report.bin', '-O'), ('export',)])
+def test_a_pipe_or_a_device_is_written_and_not_replaced(cli, bucket, file, command):
+    cli('object', 'put', bucket, file)
+    pipe = cli.directory / 'pipe'
+    os.mkfifo(pipe)
+    verb, *rest = command
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        assert cli('object', verb, bucket, *rest, pipe) == ''
+    assert file.read_bytes()[-1000:] in read.result()
+    assert pipe.is_fifo()
+    assert '--resume' in cli('object', 'get', bucket, 'report.bin', '-O', pipe, '--resume', code=2)
+    assert 'No space left' in cli('object', verb, bucket, *rest, '/dev/full', code=1)
+
+
+def test_the_file_that_cannot_be_written_is_named(cli, bucket, file):
+    cli('object', 'put', bucket, file)
+    text = cli('object', 'get', bucket, 'report.bin', '-O', 'no/such/file', code=1)
+    assert text == 'natsev: no/such/file: No such file or directory\n'
 
 
 def test_others_read_what_it_stores(cli, bucket, file, peer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Event
@@ -429,6 +430,17 @@ def test_files_that_cannot_be_used(run, filled, tmp_path):
 
     _, err = run.call(filled.export_bucket, Full())
     assert 'No space left' in str(err)
+
+
+def test_a_pipe_is_not_replaced(run, filled, tmp_path):
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    _, err = run.call(filled.export_bucket, pipe)
+    assert isinstance(err.__cause__, FileExistsError)
+    os.mkfifo(part_of(tmp_path / 'a'))
+    _, err = run.call(filled.export_bucket, tmp_path / 'a')
+    assert isinstance(err.__cause__, FileExistsError)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_fifo()) == ['a.part', 'pipe']
 
 
 def test_progress_and_cancel(run, filled, tmp_path):

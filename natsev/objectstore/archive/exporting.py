@@ -116,6 +116,8 @@ class Export(Transfer):
             self._write_from()
             return
         try:
+            if self._path is not None and self._path.exists() and not self._path.is_file():
+                raise FileExistsError(f'{self._path} is no regular file')
             self._file = os.fdopen(open_locked(self._part), 'r+b')
             if not self._resume:
                 self._file.truncate()
