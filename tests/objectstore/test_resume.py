@@ -18,8 +18,11 @@ from natsev import (
     MissingChunks,
     ObjectStore,
     ObjectStoreError,
+    RequestTimeout,
 )
+from natsev.objectstore.journal import Journal
 from natsev.objectstore.reading.resume_get import PartFile, ResumedGet
+from natsev.objectstore.storing.put import Put
 from natsev.objectstore.storing.resume_put import ResumedPut
 
 DATA = os.urandom(30_000_000)
@@ -89,6 +92,13 @@ def test_put(run, server, store, inside, path, part):
     assert steps[0][0] >= part // CHUNK * CHUNK
     assert run.call(store.get, 'a')[0] == DATA
     assert os.listdir(path.parent) == ['data']
+
+
+def test_put_in_place_of_another(run, store, inside, path):
+    run.call(store.put, 'a', b'old' * 100_000)
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    inside.await_chunks({info['nuid']: 229})
 
 
 def test_put_again_and_again(run, server, store, inside, path):
@@ -163,6 +173,52 @@ def test_put_that_was_all_there(run, store, inside, path):
     assert info['nuid'] == first['nuid']
     assert run.call(store.get, 'a')[0] == DATA
     assert inside.chunks() == {first['nuid']: 229}
+
+
+@pytest.mark.parametrize('changed', [False, True])
+@pytest.mark.parametrize('again', [False, True])
+def test_put_that_was_all_there_and_was_renamed(
+    run, store, inside, path, monkeypatch, changed, again
+):
+    """The process died before its journal's end; its chunks are those of another name now."""
+    journal = path.with_name('.data.put')
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, 'remove', Journal.close)
+        first, err = run.call(store.put, 'a', path, resume=True)
+        assert err is None
+    assert journal.exists()
+    assert run.call(store.update_meta, 'a', {'name': 'b'})[1] is None
+    if again:
+        assert run.call(store.put, 'a', b'x')[1] is None
+    if changed:
+        path.write_bytes(DATA[::-1])
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert info['nuid'] != first['nuid']
+    assert run.call(store.delete, 'a') == (True, None)
+    inside.await_chunks({first['nuid']: 229})
+    assert run.call(store.get, 'b')[:2] == (DATA, None)
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize('changed', [False, True])
+def test_put_whose_metadata_was_not_stored(run, store, inside, path, monkeypatch, changed):
+    """Though it was about to be: the chunks that are there are kept, or purged."""
+    run.call(store.put, 'a', b'old')
+
+    def fall_silent(put):
+        put.fail(RequestTimeout())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Put, '_commit', fall_silent)
+        assert isinstance(run.call(store.put, 'a', path, resume=True)[1], RequestTimeout)
+    before = {nuid for nuid, count in inside.chunks().items() if count > 1}
+    if changed:
+        path.write_bytes(DATA[::-1])
+    info, err = run.call(store.put, 'a', path, resume=True)
+    assert err is None
+    assert ({info['nuid']} == before) is not changed
+    inside.await_chunks({info['nuid']: 229})
 
 
 def test_a_disconnected_put_can_be_gone_on_with(run, connect, store, inside, path):

@@ -3,7 +3,8 @@
 A journal beside the file tells under which nuid its chunks are stored. Going on, the stream is
 asked which chunks it has: those that stand in order from the first one on are kept and hashed again
 from the file, what lies behind them is deleted, and the rest is sent. A file that has changed
-starts over.
+starts over. Before the metadata is sent the journal tells which one it replaces: if it is not there
+later, but that one is not either, the object may have been stored and renamed since.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from ...errors import (
     StreamNotFoundError,
 )
 from ...jetstream import Consumption, Message
+from ...jetstream.types import StoredMessage
 from ..aftermath import Aftermath
 from ..bucket import Known
 from ..journal import Journal
+from ..lookup import known_of
 from ..names import is_nuid
 from ..parallel import each
 from ..purge import Purge
@@ -45,6 +48,8 @@ class ResumedPut(Put):
     def keep_journal(self, path: Path) -> None:
         """Keep the journal at *path*; called before ``start``."""
         self._journal = Journal(path)
+        self._facts: dict[str, Any] = {}
+        self._replaces: int | None = None  # as the journal says
         self._ready = False
         self._stored = _Stored(self._meta['nuid'])
         self._consumption: Consumption | None = None
@@ -54,7 +59,7 @@ class ResumedPut(Put):
             super()._prepare()
             return
         self._stop_scan()
-        facts = {
+        self._facts = {
             'bucket': self._bucket.name,
             'name': self._meta['name'],
             'size': self._source.size,
@@ -64,16 +69,30 @@ class ResumedPut(Put):
         try:
             self._journal.open()
             known = self._journal.read()
-            nuid = known.get('nuid')
-            if is_nuid(nuid) and known == {**facts, 'nuid': nuid}:
-                self._scan(str(nuid))
-            else:
-                if (known.get('bucket'), known.get('name')) == (facts['bucket'], facts['name']):
-                    self._drop(nuid)
-                self._journal.write({**facts, 'nuid': self._meta['nuid']})
-                self._prepared()
         except OSError as exc:
             self._journal_failed(exc)
+            return
+        nuid, replaces = known.pop('nuid', None), known.pop('replaces', None)
+        if is_nuid(nuid) and known == self._facts:
+            self._go_on_with(nuid, replaces)
+            return
+        place = self._facts['bucket'], self._facts['name']
+        if is_nuid(nuid) and (known.get('bucket'), known.get('name')) == place:
+            self._drop_earlier(nuid, replaces)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        if self._note(self._meta['nuid']):
+            self._prepared()
+
+    def _note(self, nuid: str, **more: Any) -> bool:
+        """Write to the journal under which nuid the chunks are stored; False: that failed."""
+        try:
+            self._journal.write({**self._facts, 'nuid': nuid, **more})
+        except OSError as exc:
+            self._journal_failed(exc)
+            return False
+        return True
 
     def _journal_failed(self, exc: OSError) -> None:
         err = ObjectStoreError(
@@ -82,16 +101,35 @@ class ResumedPut(Put):
         err.__cause__ = exc
         self.fail(err)
 
-    def _drop(self, nuid: Any) -> None:
-        """Another file was to be stored once: purge its chunks, unless it was, but for the end."""
-        if not is_nuid(nuid):
-            return
+    def _go_on_with(self, nuid: str, replaces: Any) -> None:
+        """Go on with the chunks of *nuid*, unless the object may have been stored, and renamed.
+
+        Then they are those of another name by now; if not, ``sweep`` finds them.
+        """
+
+        def look(message: StoredMessage | None) -> None:
+            current = known_of(message, self._bucket.name)
+            if current.seq == replaces or (current.live and current.nuid == nuid):
+                self._scan(nuid)
+            else:
+                self._begin_anew()
+
+        if replaces is None:
+            self._scan(nuid)
+        else:
+            self._bucket.leader(self, {'last_by_subj': self._subject}, look)
+
+    def _drop_earlier(self, nuid: str, replaces: Any) -> None:
+        """Another file was to be stored once: purge its chunks, unless it may have been stored."""
 
         def look(known: Known | None) -> None:
-            if known is not None and known.nuid != nuid and not known.versions:
+            if known is not None and known.seq == replaces:
                 Purge(self._bucket, nuid).start(now=True)
 
-        Aftermath(self._bucket, self._subject, look).start(now=True)
+        if replaces is None:
+            Purge(self._bucket, nuid).start(now=True)
+        else:
+            Aftermath(self._bucket, self._subject, look).start(now=True)
 
     def _prepared(self) -> None:
         self._ready = True
@@ -179,6 +217,14 @@ class ResumedPut(Put):
         return False  # the journal names what another process may go on with
 
     # The end.
+
+    def _commit(self) -> None:
+        # From now on the metadata may be stored, and what it names be renamed by anybody.
+        if self._replaces != self._expected:
+            self._replaces = self._expected
+            if not self._note(self._meta['nuid'], replaces=self._expected):
+                return
+        super()._commit()
 
     def _clean(self) -> None:
         if isinstance(self._err, (DisconnectedError, RequestTimeout)):
