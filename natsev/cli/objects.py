@@ -182,7 +182,7 @@ def put(
         codec=[one for one in (codec, encryption) if one is not None],
     )
     with opened(run, bucket) as (session, store), _there_already(options['if_absent'], bucket):
-        names = [name or file.name for file in files]
+        names = [file.name if name is None else name for file in files]
         if atomic:
             objects = [(each, file, options) for each, file in zip(names, files, strict=True)]
             stored = session.call(store.commit, objects)

@@ -167,6 +167,7 @@ def test_wherever_it_is_cut_off_that_is_noticed(run, store, target, inside_of):
     [
         b'',
         b'rubbish',
+        b'#!/bin/sh\n',
         msgpack.packb(['natsev-archive', 2, {'bucket': 'b'}]),
         msgpack.packb(['natsev-archive', 1, {}]),
         msgpack.packb({'natsev-archive': 1}),
@@ -178,7 +179,7 @@ def test_wherever_it_is_cut_off_that_is_noticed(run, store, target, inside_of):
 def test_what_is_no_archive(run, target, data):
     report, err = run.call(target.import_bucket, io.BytesIO(data))
     assert report is None
-    assert 'the archive cannot be used' in str(err)
+    assert 'the archive cannot be used: it' in str(err)
 
 
 def test_an_import_is_gone_on_with_by_another(run, filled, target):

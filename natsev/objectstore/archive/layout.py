@@ -213,7 +213,10 @@ class Archive:
         Raises:
             ObjectStoreError: it is not an archive, or of a later version.
         """
-        found = self._records.next()
+        try:
+            found = self._records.next()
+        except ObjectStoreError:
+            found = None
         if found is None or found[0] != FORMAT or len(found) != 3:
             raise damaged('it does not begin as one')
         if found[1] != VERSION:
