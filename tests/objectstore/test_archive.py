@@ -204,6 +204,17 @@ def test_other_objects_stay_unless_they_are_to_be_overwritten(run, filled, targe
     assert contents(run, target) == {**OBJECTS, 'link': b'abc', 'own': b'own'}
 
 
+def test_a_link_in_place_of_an_object(run, filled, target, inside_of):
+    data = export(run, filled)
+    put(run, target, 'link', b'x' * 300_000)
+    run.call(target.import_bucket, io.BytesIO(data), overwrite=True)
+    assert run.call(target.get, 'link')[0] == OBJECTS['small']
+    metas = run.call(target.list, details=True)[0]
+    inside_of(target).await_chunks(
+        {meta['nuid']: meta['chunks'] for meta in metas if meta['chunks']}
+    )
+
+
 def test_a_dry_run_verifies_and_stores_nothing(run, filled, target, inside_of):
     data = export(run, filled)
     report, err = run.call(target.import_bucket, io.BytesIO(data), dry_run=True)

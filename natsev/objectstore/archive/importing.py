@@ -14,8 +14,9 @@ from ...nuid import next_nuid
 from .. import metas, record
 from ..blocking import in_thread
 from ..bucket import Bucket
-from ..lookup import Entry, find
+from ..lookup import Entry, find, meta_of
 from ..operation import StoreCall
+from ..purge import Purge
 from ..record import ObjectMeta
 from ..source import Pieces
 from ..storing.put import Condition, Put
@@ -243,6 +244,8 @@ class Import:
 
     def _link(self, body: layout.Body, meta: ObjectMeta, entry: Entry | None) -> None:
         def stored(meta: ObjectMeta) -> None:
+            if entry is not None:
+                self._purge(entry.message)
             self._count(meta)
             self._skip(body)
 
@@ -256,6 +259,12 @@ class Import:
             stored,
             expected=entry.meta['seq'] if entry is not None and here else 0,
         )
+
+    def _purge(self, replaced: StoredMessage) -> None:
+        """Purge the chunks of an object that is replaced by a link."""
+        meta = meta_of(replaced, self._bucket.name)
+        if meta is not None and not record.versions_kept(replaced):
+            Purge(self._bucket, meta['nuid']).start(now=True)
 
     def _put(self, body: layout.Body, meta: ObjectMeta, entry: Entry | None) -> None:
         chunks = self._archive.chunks(body)

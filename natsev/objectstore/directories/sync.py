@@ -207,6 +207,8 @@ class SyncToBucket(Sync):
         self._seen: set[str] = set()
         # What could not be looked at must not be taken for deleted.
         for one in files_of(self._directory, self._failed, self._skip):
+            if self._stopped():
+                return
             name = self._prefix + one.name
             self._seen.add(name)
             try:
