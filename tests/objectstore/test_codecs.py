@@ -519,7 +519,7 @@ def test_encoding_leaves_the_loop_its_turns(run, store, coded, monkeypatch, code
     monkeypatch.setattr(Put, 'wake', lambda put: turns.append(put) or wake(put))
     data = b'\0' * size
     put(run, coded(codec), 'a', data)
-    assert len(turns) >= size // 65_536
+    assert len(turns) >= size // 131_072
     assert run.call(coded(codec).get, 'a')[:2] == (data, None)
     assert run.call(coded(codec).put, 'a', data, skip_same=True)[1] is None
     writer = coded(codec).put_stream('b', lambda *results: run.done(results))

@@ -13,7 +13,7 @@ from .chain import Chain, Decoding, Encoding
 from .seeking import PartDecoding, part_decoding
 
 # Bytes encoded at once, and seconds after which it is the loop's turn: little may come of much.
-_PIECE, _LONG = 64 * 1024, 0.005
+_PIECE, _LONG = 128 * 1024, 0.005
 
 
 class EncodedSource:
