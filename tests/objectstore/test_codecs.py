@@ -13,11 +13,12 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from natsev import CodecError, DigestMismatch, ObjectStore
+from natsev import Cancelled, CodecError, DigestMismatch, JetStream, ObjectStore
 from natsev.objectstore import Encryption, Zlib, Zstd, record
 from natsev.objectstore.codecs import compression
 from natsev.objectstore.codecs.chain import Chain, Decoding, Encoding, chain_of
 from natsev.objectstore.codecs.seeking import part_decoding
+from natsev.objectstore.reading.get import Get
 from natsev.objectstore.sink import Part
 from natsev.objectstore.storing.put import Put
 
@@ -539,3 +540,71 @@ def test_an_object_that_says_it_is_encoded_very_often(run, store, inside):
         assert isinstance(run.call(store.get, 'a', **options)[1], CodecError)
     with pytest.raises(ValueError, match='at most'):
         store.put('a', b'x', print, codec=['zlib'] * 17)
+
+
+@pytest.fixture
+def decoding_slowly(monkeypatch):
+    """Each piece that is decoded takes a turn of the loop; the list of these turns."""
+    monkeypatch.setattr('natsev.objectstore.codecs.coded._LONG', 0.0)
+    turns = []
+    decode_on = Get._decode_on
+    monkeypatch.setattr(Get, '_decode_on', lambda get: turns.append(get) or decode_on(get))
+    return turns
+
+
+@each_codec
+@pytest.mark.parametrize('size', [1, 300_000, 3_000_000])
+def test_decoding_leaves_the_loop_its_turns(run, coded, decoding_slowly, tmp_path, codec, size):
+    """Of few bytes very many may come."""
+    store, data = coded(codec), bytes(range(256)) * (size // 256) + b'\0' * (size % 256)
+    put(run, store, 'a', data)
+    assert run.call(store.get, 'a')[:2] == (data, None)
+    assert len(decoding_slowly) >= size // 1_048_576
+    path = tmp_path / 'out'
+    assert run.call(store.get, 'a', into=path)[:2] == (size, None)
+    assert path.read_bytes() == data
+    for offset, length in ((0, 1), (size // 2, size), (size - 1, 1), (size, 5)):
+        part = run.call(store.get, 'a', offset=offset, length=length)[:2]
+        assert part == (data[offset : offset + length], None)
+
+
+@each_codec
+def test_decoding_is_paused_and_cancelled(run, coded, decoding_slowly, tmp_path, codec):
+    store, data = coded(codec), bytes(5_000_000)
+    put(run, store, 'a', data)
+    pieces = []
+
+    def take(piece):
+        pieces.append(piece)
+        transfer.pause()
+        store._bucket.nats.call_soon(transfer.resume)
+
+    transfer = store.get_stream('a', take, lambda *results: run.done(results))
+    assert run()[1] is None
+    assert b''.join(pieces) == data
+
+    pieces.clear()
+    transfer = store.get_stream(
+        'a',
+        lambda piece: pieces.append(piece) or transfer.cancel(),
+        lambda *results: run.done(results),
+    )
+    assert isinstance(run()[1], Cancelled)
+    assert len(pieces) < 5
+
+
+@pytest.mark.parametrize('size', [300_000, 40_000_000])
+def test_the_connection_is_lost_while_it_is_decoded(
+    run, server, proxy, connect, store, decoding_slowly, size
+):
+    between = proxy(server)
+    nats = connect(port=between.port, reconnect=True, reconnect_delay=10)
+    far = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket, codec='zstd')
+    data = os.urandom(size // 10) * 10
+    put(run, far, 'a', data)
+    results = []
+    far.get('a', lambda *args: results.append(args))
+    run.until(lambda: len(decoding_slowly) > 1)
+    between.cut()
+    run.until(lambda: results)
+    assert results[0][:2] == (data, None)

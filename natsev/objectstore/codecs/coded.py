@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
@@ -12,7 +12,8 @@ from ..source import Buffer, Gathered, Source
 from .chain import Chain, Decoding, Encoding
 from .seeking import PartDecoding, part_decoding
 
-# Bytes encoded at once, and seconds after which it is the loop's turn: little may come of much.
+# Bytes encoded at once, and seconds after which it is the loop's turn: little may come of much, and
+# much of little.
 _PIECE, _LONG = 128 * 1024, 0.005
 
 
@@ -125,12 +126,17 @@ class DecodedSink:
         sink: where what was put goes.
         part: the part of it that is wanted.
         decoding: gives what was put, or that part of it.
+
+    Attributes:
+        behind: what was given is not all decoded: ``go_on``, in another turn of the loop.
     """
 
     def __init__(self, sink: Sink, part: Part, decoding: Decoding | PartDecoding) -> None:
         self._sink = sink
         self._skip, self._left = part
         self._decoding = decoding
+        self._pieces: Iterator[bytes] = iter(())
+        self.behind = False
 
     @property
     def restartable(self) -> bool:
@@ -138,19 +144,34 @@ class DecodedSink:
 
     @property
     def full(self) -> bool:
+        return self.behind or self._sink.full
+
+    @property
+    def blocked(self) -> bool:
+        """Can it not go on before a disk has?"""
         return self._sink.full
 
     def begin(self) -> None:
         self._sink.begin()
 
     def write(self, chunk: bytes) -> None:
-        for piece in self._decoding.update(chunk):
-            self._pass_on(piece)
+        self._pieces = self._decoding.update(chunk)
+        self.go_on()
 
     def complete(self) -> None:
-        """All has been given: what is left comes out, and is verified."""
-        for piece in self._decoding.finish():
+        """All has been given, and decoded: what is left comes out, and is verified."""
+        self._pieces = self._decoding.finish()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Decode what was given, but not for long."""
+        self.behind = True
+        until = monotonic() + _LONG
+        for piece in self._pieces:
             self._pass_on(piece)
+            if monotonic() >= until:
+                return
+        self.behind = False
 
     def _pass_on(self, piece: bytes) -> None:
         wanted = piece[self._skip :]

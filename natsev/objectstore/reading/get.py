@@ -108,12 +108,14 @@ class Get(Transfer):
         self._held_bytes = 0
         self._by_consumer = False
         self._flushing = False
+        self._decoding = False  # goes on in the next turn of the loop
+        self._verified = False  # nothing more can go wrong but decoding, and what a file raises
         self._settling = False
 
     # Metadata.
 
     def _go_on(self) -> None:
-        if not self._settling:
+        if not (self._settling or self._complete):
             # Once begun, only the leader can tell whether it is still the same object.
             leader = self._meta is not None
             self._resolve(self._found, leader)
@@ -153,7 +155,7 @@ class Get(Transfer):
         self._came = self._count = self._last_seq = 0
         self._held.clear()
         self._held_bytes = 0
-        self._by_consumer = False
+        self._by_consumer = self._verified = False
         size = meta['size']
         part = self._part
         self._sink = self._user_sink
@@ -386,9 +388,33 @@ class Get(Transfer):
                 return
             self._advance(len(payload))
             self._flush()
-        if self._complete and not (self._held or self.done):
+        if self._behind:
+            self._decode_soon()
+        elif self._complete and not (self._held or self.done):
             self._close_fetch()
             self._verify()
+
+    @property
+    def _behind(self) -> bool:
+        """Is something decoded that needs more than one turn of the loop?"""
+        return isinstance(self._sink, DecodedSink) and self._sink.behind
+
+    def _decode_soon(self) -> None:
+        if not self._decoding:
+            self._decoding = True
+            self._nats.call_soon(self._decode_on)
+
+    def _decode_on(self) -> None:
+        self._decoding = False
+        sink = self._sink
+        if self.done or self._paused or not isinstance(sink, DecodedSink) or sink.blocked:
+            return
+        if self._guarded(sink.go_on):
+            self._flush()
+            if self._verified and not self._behind:
+                self._begin_to_settle()
+            else:
+                self._resumed()
 
     def _flush(self) -> None:
         """Have the disk begin with what has been written."""
@@ -418,8 +444,6 @@ class Get(Transfer):
     # The end.
 
     def _verify(self) -> None:
-        if self._cancelled:
-            return  # that comes next
         meta = self._meta
         assert meta is not None
         # The digest is of the whole object: a part is only known to be as long as it must.
@@ -427,8 +451,17 @@ class Get(Transfer):
         if self._came != self._wanted or (digest is not None and digest != self._hash.digest()):
             self.fail(DigestMismatch(bucket=self._where.name, name=self._name))
             return
+        self._verified = True
         if isinstance(self._sink, DecodedSink) and not self._guarded(self._sink.complete):
             return
+        if self._behind:
+            self._decode_soon()
+        else:
+            self._begin_to_settle()
+
+    def _begin_to_settle(self) -> None:
+        if self._cancelled:
+            return  # that comes next
         self._settling = True
         if not self._flushing:
             self._settle()
