@@ -87,7 +87,8 @@ def run() -> int:
         raise KeyboardInterrupt  # so that all ends in good order, as after Ctrl-C
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, terminate)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, terminate)
     settings = Settings()
     try:
         code = app.main(prog_name='natsev', standalone_mode=False, obj=settings)

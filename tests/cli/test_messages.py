@@ -58,6 +58,19 @@ def test_sigterm_ends_it_too(cli, unique):
     listening.finish(128 + signal.SIGTERM)
 
 
+def test_nohup(cli, unique):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        listening = cli.start('sub', unique, '-n', '1')
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    listening.wait_for('listening')
+    listening.interrupt(signal.SIGHUP)
+    cli('pub', unique, 'still here')
+    listening.wait_for('still here')
+    listening.finish()
+
+
 def test_req_is_answered_by_reply(cli, unique):
     answering = cli.start('reply', unique, 'noon, {{Count}}', '-n', '2')
     answering.wait_for('answering')
