@@ -8,6 +8,7 @@ over when the object is replaced under it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +29,7 @@ WHOLE = Part()
 # Bytes written before the disk is made to begin with them, and before more would be too many. So a
 # slow disk slows the requests, instead of blocking the loop in a write that finds no room.
 _FLUSH, _MOST_UNFLUSHED = 32 * 1024 * 1024, 64 * 1024 * 1024
+_PART = re.compile(r'\.[0-9A-Za-z]{22}\.part')
 _datasync = getattr(os, 'fdatasync', os.fsync)  # macOS has none
 
 
@@ -242,6 +244,11 @@ class PathFile:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+
+def is_part(name: str) -> bool:
+    """Is *name* what a file is called while it comes? Of a process that was killed it stays."""
+    return _PART.fullmatch(name) is not None
 
 
 class Handed(_Prompt):

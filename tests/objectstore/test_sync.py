@@ -13,6 +13,7 @@ from natsev.nuid import next_nuid
 from natsev.objectstore import record
 from natsev.objectstore.directories import sync as sync_module
 from natsev.objectstore.directories.directory import UnsafeName, check_link, place
+from natsev.objectstore.sink import PathFile
 
 HOSTILE = [
     '../out',
@@ -278,6 +279,22 @@ def test_names_that_are_not_utf8(run, store, source):
         pytest.skip('this file system takes only UTF-8')
     report = sync(run, store.sync_to_bucket, source)
     assert [one['reason'] for one in report['skipped']] == ['its name is not UTF-8']
+
+
+def test_what_a_killed_sync_left_is_not_stored(run, store, tmp_path):
+    put(run, store, 'a', b'a' * 1000)
+    sink = PathFile(tmp_path / 'a')
+    sink.begin()
+    sink.write(b'a')
+    (tmp_path / '.mine.part').write_bytes(b'mine')
+    report = sync(run, store.sync_to_bucket, tmp_path)
+    assert report['transferred'] == ['.mine.part']
+    assert [one['reason'] for one in report['skipped']] == [
+        'it is a part of a file that did not come whole'
+    ]
+    sync(run, store.sync_from_bucket, tmp_path, delete=True)
+    assert sorted(tree(tmp_path)) == ['.mine.part', 'a']
+    sink.discard()
 
 
 def test_objects_that_cannot_be_read(run, store, inside, tmp_path):

@@ -28,6 +28,7 @@ from ..operation import StoreCall
 from ..parallel import each
 from ..reading.reader import Reader
 from ..record import ObjectMeta
+from ..sink import is_part
 from .directory import (
     LocalFile,
     UnsafeName,
@@ -211,6 +212,9 @@ class SyncToBucket(Sync):
                 return
             name = self._prefix + one.name
             self._seen.add(name)
+            if is_part(one.path.name):
+                self._skip(one.name, 'it is a part of a file that did not come whole')
+                continue
             try:
                 self._bucket.subjects.meta(name)
                 if one.symlink is not None:
