@@ -140,6 +140,9 @@ def test_put_behind_a_hole(run, server, store, inside, path):
     seqs = inside.chunk_seqs(nuid)
     inside.delete_message(seqs[20])
     inside.publish(inside.chunk_subject(nuid), b'from nowhere')
+    for attempt in ('\u00b2', '9' * 5000):
+        msg_id = {'Nats-Msg-Id': f'{nuid}.900.{attempt}'}
+        inside.publish(inside.chunk_subject(nuid), b'from nowhere either', msg_id)
     info, err = run.call(store.put, 'a', path, resume=True)
     assert err is None
     assert info['nuid'] == nuid

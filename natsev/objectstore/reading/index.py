@@ -188,7 +188,7 @@ class _Scan:
         self._listed()
         # The server's own header comes after those that were stored.
         size = message.headers.last('Nats-Msg-Size', '') if message.headers is not None else ''
-        self._table.add(message.seq, int(size) if size and size.isdigit() else 0)
+        self._table.add(message.seq, int(size) if size and size.isascii() and size.isdigit() else 0)
 
     def _complete(self) -> None:
         if not self._stop():

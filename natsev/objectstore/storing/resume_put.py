@@ -272,7 +272,7 @@ class _Stored:
     def add(self, seq: int, msg_id: str | None) -> None:
         """The next chunk in the stream has this id: ``<nuid>.<number>`` or, sent again, more."""
         number, _, attempt = (msg_id or '').removeprefix(f'{self.nuid}.').partition('.')
-        if attempt.isdigit():
+        if attempt.isascii() and attempt.isdigit() and len(attempt) < 10:
             self._attempt = max(self._attempt, int(attempt))
         if number == f'{self.count}' and not self.behind:
             self.count += 1
