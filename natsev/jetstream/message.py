@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..calls import Call, Handle
 from ..codec import decode
 from ..errors import NatsError
 from ..headers import Headers
+from ..wire import Delivery, parse_delivery
 from . import check
 from .api import Api, status_error, to_json
 
@@ -17,42 +18,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ACK_TIMEOUT = 5000
 
 AnyCallback = Callable[..., Any]
-
-
-class Delivery(NamedTuple):
-    """What the reply subject of a delivered message says."""
-
-    domain: str
-    stream: str
-    consumer: str
-    delivered: int
-    seq: int
-    consumer_seq: int
-    time_ns: int
-    pending: int
-
-
-_UNKNOWN = Delivery('', '', '', 0, 0, 0, 0, 0)
-
-
-def parse_reply_subject(reply: str | None) -> Delivery:
-    """Parse ``$JS.ACK...``: 9 tokens, or 11 and more with domain and account; else all empty."""
-    tokens = reply.split('.') if reply else []
-    if len(tokens) == 9:
-        domain = ''
-        fields = tokens[2:]
-    elif len(tokens) >= 11:
-        domain = tokens[2] if tokens[2] != '_' else ''
-        fields = tokens[4:11]
-    else:
-        return _UNKNOWN
-    if tokens[0] != '$JS' or tokens[1] != 'ACK':
-        return _UNKNOWN
-    try:
-        numbers = [int(field) for field in fields[2:]]
-    except ValueError:
-        return _UNKNOWN
-    return Delivery(domain, fields[0], fields[1], *numbers)
 
 
 class Message:
@@ -100,7 +65,7 @@ class Message:
     def delivery(self) -> Delivery:
         """All that the reply subject says."""
         if self._delivery is None:
-            self._delivery = parse_reply_subject(self.reply)
+            self._delivery = parse_delivery(self.reply)
         return self._delivery
 
     @property

@@ -9,15 +9,15 @@ import os
 from typing import TYPE_CHECKING
 
 from .events import YIELD, Err, Event, Info, Ok, Ping, Pong, Yield
-from .shared import ACK, NOTHING, PAYLOAD, SEQUENCE, WINDOW, check_timeout
+from .shared import ACK, NOTHING, PAYLOAD, SEQUENCE, WINDOW, Delivery, check_timeout
 
 if TYPE_CHECKING or os.environ.get('NATSEV_PUREPYTHON'):
-    from .pure import Request, Window, Wire, arity, parse_puback
+    from .pure import Request, Window, Wire, arity, parse_delivery, parse_puback
 else:
     try:
-        from ._speedups import Request, Window, Wire, arity, parse_puback
+        from ._speedups import Request, Window, Wire, arity, parse_delivery, parse_puback
     except ImportError:
-        from .pure import Request, Window, Wire, arity, parse_puback
+        from .pure import Request, Window, Wire, arity, parse_delivery, parse_puback
 
 implementation = 'python' if Wire.__module__.endswith('.pure') else 'compiled'
 
@@ -28,6 +28,7 @@ __all__ = [
     'SEQUENCE',
     'WINDOW',
     'YIELD',
+    'Delivery',
     'Err',
     'Event',
     'Info',
@@ -41,5 +42,6 @@ __all__ = [
     'arity',
     'check_timeout',
     'implementation',
+    'parse_delivery',
     'parse_puback',
 ]

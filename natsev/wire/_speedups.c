@@ -43,6 +43,8 @@ static const Import imports[] = {
     {offsetof(State, make_line_too_long), "natsev.wire.shared", "line_too_long"},
     {offsetof(State, check_timeout), "natsev.wire.shared", "check_timeout"},
     {offsetof(State, arity), "natsev.callbacks", "arity"},
+    {offsetof(State, delivery), "natsev.wire.shared", "Delivery"},
+    {offsetof(State, parse_delivery), "natsev.wire.shared", "parse_delivery"},
     {offsetof(State, info), "natsev.wire.events", "Info"},
     {offsetof(State, err), "natsev.wire.events", "Err"},
     {offsetof(State, ping), "natsev.wire.events", "Ping"},
@@ -146,6 +148,7 @@ module_free(void *module)
 }
 
 static PyMethodDef module_methods[] = {
+    {"parse_delivery", parse_delivery, METH_O, "See natsev.wire.shared.parse_delivery."},
     {"parse_puback", parse_puback, METH_O, "See natsev.wire.shared.parse_puback."},
     {"arity", (PyCFunction)(void (*)(void))arity_function, METH_FASTCALL, "See natsev.callbacks.arity."},
     {NULL},

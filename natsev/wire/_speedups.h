@@ -30,6 +30,7 @@ typedef struct {
     PyObject *check_subject, *check_subscription, *check_queue_group;
     PyObject *buffer_full_error, *max_payload_error, *nats_error, *no_responders, *protocol_error;
     PyObject *make_protocol_error, *make_line_too_long, *check_timeout, *arity;
+    PyObject *delivery, *parse_delivery;
     PyObject *info, *err, *ping, *pong, *ok, *yield;
     PyObject *empty, *tobytes, *end, *stream, *seq, *duplicate; /* str */
 } State;
@@ -303,6 +304,10 @@ typedef struct {
 
 int read_puback(Text text, PubAck *ack); /* 1 where it has the common shape */
 PyObject *parse_puback(PyObject *module, PyObject *data);
+
+/* -- Reply subjects of delivered messages (_speedups_delivery.c) */
+
+PyObject *parse_delivery(PyObject *module, PyObject *reply);
 
 /* -- Callbacks (_speedups_arity.c) */
 

@@ -41,6 +41,7 @@ from .shared import (
     ack_object,
     check_timeout,
     line_too_long,
+    parse_delivery,
     parse_puback,
     protocol_error,
 )
@@ -68,7 +69,7 @@ _NO_RESPONDERS = re.compile(rb'NATS/1\.0 503(?![0-9])')
 
 Callback = Callable[..., object]
 
-__all__ = ['Request', 'Window', 'Wire', 'arity', 'parse_puback']
+__all__ = ['Request', 'Window', 'Wire', 'arity', 'parse_delivery', 'parse_puback']
 
 
 class Request:

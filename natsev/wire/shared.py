@@ -6,7 +6,7 @@ The compiled twin has the limits again in ``_speedups.h``; the tests of each lim
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ProtocolError
 
@@ -39,6 +39,23 @@ _PUBACK = re.compile(
     rb' *\{ *"stream" *: *"([^"\\\x00-\x1f\x80-\xff]*)" *, *"seq" *: *(0|[1-9][0-9]{0,17})'
     rb'(?: *, *"duplicate" *: *(true|false))? *\} *'
 )
+_NUMBER = re.compile(r'[0-9]{1,19}')
+
+
+class Delivery(NamedTuple):
+    """What the reply subject of a delivered message says."""
+
+    domain: str
+    stream: str
+    consumer: str
+    delivered: int
+    seq: int
+    consumer_seq: int
+    time_ns: int
+    pending: int
+
+
+_UNKNOWN = Delivery('', '', '', 0, 0, 0, 0, 0)
 
 
 def protocol_error(what: str, data: bytes) -> ProtocolError:
@@ -73,6 +90,23 @@ def ack_object(ack: tuple[str, int, bool]) -> dict[str, Any]:
     if duplicate:
         return {'stream': stream, 'seq': seq, 'duplicate': True}
     return {'stream': stream, 'seq': seq}
+
+
+def parse_delivery(reply: str | None) -> Delivery:
+    """Parse ``$JS.ACK...``: 9 tokens, or 11 and more with domain and account; else all empty."""
+    tokens = reply.split('.') if reply else []
+    if len(tokens) == 9:
+        domain = ''
+        fields = tokens[2:]
+    elif len(tokens) >= 11:
+        domain = tokens[2] if tokens[2] != '_' else ''
+        fields = tokens[4:11]
+    else:
+        return _UNKNOWN
+    numbers = fields[2:]
+    if tokens[:2] != ['$JS', 'ACK'] or not all(map(_NUMBER.fullmatch, numbers)):
+        return _UNKNOWN
+    return Delivery(domain, fields[0], fields[1], *map(int, numbers))
 
 
 def check_timeout(ms: Any) -> float:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from natsev import NoResponders
-from natsev.jetstream.message import Message, parse_reply_subject
+from natsev.jetstream.message import Message
 
 
 @pytest.fixture
@@ -131,23 +131,3 @@ def test_one_that_takes_none(js):
         with pytest.raises(ValueError, match='takes no acknowledgement'):
             acknowledge()
     assert message.seq == 0
-
-
-@pytest.mark.parametrize(
-    'reply,found',
-    [
-        ('$JS.ACK.S.C.1.2.3.4000.5', ('', 'S', 'C', 1, 2, 3, 4000, 5)),
-        ('$JS.ACK.hub.HASH.S.C.1.2.3.4000.5', ('hub', 'S', 'C', 1, 2, 3, 4000, 5)),
-        ('$JS.ACK._.HASH.S.C.1.2.3.4000.5.rand', ('', 'S', 'C', 1, 2, 3, 4000, 5)),
-        ('$JS.ACK.hub.HASH.S.C.1.2.3.4000.5.rand.more', ('hub', 'S', 'C', 1, 2, 3, 4000, 5)),
-        (None, ('', '', '', 0, 0, 0, 0, 0)),
-        ('', ('', '', '', 0, 0, 0, 0, 0)),
-        ('_INBOX.x', ('', '', '', 0, 0, 0, 0, 0)),
-        ('$JS.ACK.S.C.1.2.3.4000', ('', '', '', 0, 0, 0, 0, 0)),
-        ('$JS.ACK.S.C.1.2.3.4000.5.6', ('', '', '', 0, 0, 0, 0, 0)),
-        ('$JS.ACK.S.C.x.2.3.4000.5', ('', '', '', 0, 0, 0, 0, 0)),
-        ('$JX.ACK.S.C.1.2.3.4000.5', ('', '', '', 0, 0, 0, 0, 0)),
-    ],
-)
-def test_reply_subjects(reply, found):
-    assert parse_reply_subject(reply) == found

@@ -108,6 +108,8 @@ def everything(twin):
     wire.clear()
     wire.publish('a', b'left behind' * 2000)
     twin.parse_puback(b'{"stream":"S","seq":1}')
+    for reply in ('$JS.ACK.S.C.1.2.3.4000.5', '$JS.ACK.S.C.1.2.3.4000.x', None):
+        twin.parse_delivery(reply)
     assert driver.raised
 
 

@@ -75,6 +75,7 @@ STEPS = {
     'feed': lambda d: d.wire.feed(b' ' * 300_000),
     'messages': lambda d: receive(d, *MESSAGES),
     'acks': lambda d: (ask_for_acks(d), receive(d, *ACKS)),
+    'delivery': lambda d: _speedups.parse_delivery('$JS.ACK.S.C.1.2.3.4000.5'),
     'window': lambda d: d.wire.request(d.of_window, 'a'),
     'window acks': lambda d: (d.wire.request(d.of_window, 'a'), receive(d, ACKS[0])),
     'large': lambda d: receive(d, LARGE_MESSAGE, b'x' * (LARGE - 3) + b'\r\n'),
