@@ -117,16 +117,17 @@ class Catalog:
         bucket, nats = self._bucket, self._bucket.nats
         gatherer: Gatherer
         if on_item is None:
-            gatherer = Page(after, limit, details)
+            gatherer = Page(after, limit)
         elif limit is not None or after is not None:
             raise ValueError('on_item comes in no order: it excludes limit and after')
         else:
             nats.call(on_item, 1, 0)  # TypeError when it cannot be called with one argument
-            gatherer = Handed(lambda item: nats.run_callback(on_item, item), details)
+            gatherer = Handed(lambda item: nats.run_callback(on_item, item))
         listing = Listing(
             bucket,
             nats.call(cb),
             gatherer,
+            details=details,
             deleted=deleted,
             prefix=check.text(prefix, 'prefix') or '',
         )

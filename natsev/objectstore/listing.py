@@ -36,8 +36,8 @@ class Gatherer(Protocol):
     def wants(self, name: str) -> bool:
         """May *name* be in the result?"""
 
-    def add(self, meta: ObjectMeta) -> None:
-        """*meta* is there."""
+    def add(self, name: str, item: Any) -> None:
+        """*name* is there; *item* is what the user gets for it."""
 
     def result(self) -> Any:
         """Return what the user gets."""
@@ -49,25 +49,21 @@ class Page:
     Args:
         after: names up to this one are left out.
         limit: at most so many; None: all.
-        details: metadata instead of names.
     """
 
-    def __init__(self, after: str | None, limit: int | None, details: bool) -> None:
+    def __init__(self, after: str | None, limit: int | None) -> None:
         self._after = after or ''
         self._limit = limit
-        self._details = details
-        self._found: dict[str, ObjectMeta | None] = {}
+        self._found: dict[str, Any] = {}
         self._last: str | None = None  # names behind it were left out
 
     def wants(self, name: str) -> bool:
         return name > self._after and (self._last is None or name <= self._last)
 
-    def add(self, meta: ObjectMeta) -> None:
-        name = meta['name']
-        if self.wants(name):
-            self._found[name] = meta if self._details else None
-            if self._limit is not None and len(self._found) > self._limit + _SLACK:
-                self._cut(self._limit)
+    def add(self, name: str, item: Any) -> None:
+        self._found[name] = item
+        if self._limit is not None and len(self._found) > self._limit + _SLACK:
+            self._cut(self._limit)
 
     def _cut(self, limit: int) -> None:
         names = sorted(self._found)
@@ -75,30 +71,27 @@ class Page:
             del self._found[name]
         self._last = names[limit - 1]
 
-    def result(self) -> Any:
-        names = sorted(self._found)[: self._limit]
-        return [self._found[name] for name in names] if self._details else names
+    def result(self) -> list[Any]:
+        return [self._found[name] for name in sorted(self._found)[: self._limit]]
 
 
 class Handed:
     """Hands each over as it comes, in no order.
 
     Args:
-        hand: called with a name, or with metadata.
-        details: metadata instead of names.
+        hand: called with each item.
     """
 
-    def __init__(self, hand: Callable[[Any], None], details: bool) -> None:
+    def __init__(self, hand: Callable[[Any], None]) -> None:
         self._hand = hand
-        self._details = details
         self._count = 0
 
     def wants(self, name: str) -> bool:
         return True
 
-    def add(self, meta: ObjectMeta) -> None:
+    def add(self, name: str, item: Any) -> None:
         self._count += 1
-        self._hand(meta if self._details else meta['name'])
+        self._hand(item)
 
     def result(self) -> int:
         return self._count
@@ -111,22 +104,31 @@ class Listing(Transfer):
         bucket: the bucket.
         call: the user's call.
         gatherer: what becomes of what is found.
+        details: metadata instead of names.
         deleted: tombstones too.
         prefix: only names that begin so.
     """
 
     def __init__(
-        self, bucket: Bucket, call: Call, gatherer: Gatherer, *, deleted: bool, prefix: str
+        self,
+        bucket: Bucket,
+        call: Call,
+        gatherer: Gatherer,
+        *,
+        details: bool,
+        deleted: bool,
+        prefix: str,
     ) -> None:
         super().__init__(bucket, call)
+        self._details = details
         self._deleted = deleted
         self._prefix = prefix
         self._gatherer = gatherer
         self._doubts: dict[str, ObjectMeta] = {}  # by their subjects
         self._asking = False
         self._caught_up_once = self._all_read = False
-        # The newest metadata read; and that of the leader, once it was asked.
-        self._read_up_to = 0
+        # The newest metadata read; and the sequence of the leader's, once it was asked.
+        self._last_read: Message | None = None
         self._read_until: int | None = None
         self._consumption: Consumption | None = None
 
@@ -154,10 +156,21 @@ class Listing(Transfer):
         self._touch()
         if not self.done:
             self._take(message)
-            self._read_up_to = message.seq
-            self._look_whether_all()
+            self._last_read = message
+            if self._read_until is not None:
+                self._look_whether_all()
 
     def _take(self, message: Message) -> None:
+        name = None if self._details else record.live_name(message.payload, message.headers)
+        if name is None:
+            self._take_any(message)
+        elif self._wants(name):
+            if self._bucket.subjects.is_own(message.subject, name):
+                self._gatherer.add(name, name)
+            else:
+                self._take_any(message)
+
+    def _take_any(self, message: Message) -> None:
         name = record.leading_name(message.payload)
         if name is not None and not self._wants(name):
             return
@@ -192,7 +205,8 @@ class Listing(Transfer):
         self._look_whether_all()
 
     def _look_whether_all(self) -> None:
-        if self._read_until is not None and self._read_up_to >= self._read_until:
+        read_up_to = 0 if self._last_read is None else self._last_read.seq
+        if self._read_until is not None and read_up_to >= self._read_until:
             self._all_read = True
             self._ask()
 
@@ -231,8 +245,10 @@ class Listing(Transfer):
         self._ask()
 
     def _add(self, meta: ObjectMeta) -> None:
-        if self._deleted or not meta['deleted']:
-            self._gatherer.add(meta)
+        name = meta['name']
+        # It was wanted when it came: a page may have been cut since.
+        if (self._deleted or not meta['deleted']) and self._gatherer.wants(name):
+            self._gatherer.add(name, meta if self._details else name)
 
     def _failed(self, err: NatsError | None) -> None:
         if isinstance(err, StreamNotFoundError):

@@ -25,6 +25,16 @@ _MOST = 1 << 63
 # How many earlier versions of the object are kept, see ``versions``.
 VERSIONS = 'Natsev-Versions'
 _LEADING_NAME = re.compile(rb'\{"name": ?"([^"\\\x00-\x1f]+)"')
+# The metadata of an object that is there, field for field as the official clients write it, with
+# nothing unusual: neither escapes, nor a link, nor text of the user's but the name.
+_LIVE = re.compile(
+    rb'\{"name": ?"([^"\\\x00-\x1f]+)"'
+    rb'(?:, ?"options": ?\{"max_chunk_size": ?[1-9]\d{0,17}\})?'
+    rb', ?"bucket": ?"[\w-]+", ?"nuid": ?"[\w=-]{1,128}", ?"size": ?(?:0|[1-9]\d{0,17})'
+    rb', ?"mtime": ?"[\w:.+-]*", ?"chunks": ?(?:0|[1-9]\d{0,17})'
+    rb'(?:, ?"digest": ?"[\w=-]*")?(?:, ?"deleted": ?false)?'
+    rb'(?:, ?"options": ?\{"max_chunk_size": ?[1-9]\d{0,17}\})?\}'
+)
 _NUID = re.compile(rb'"nuid"\s*:\s*"([A-Za-z0-9_=-]{1,128})"')
 _ZERO_TIME = '0001-01-01T00:00:00Z'
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
@@ -175,6 +185,20 @@ def leading_name(payload: bytes) -> str | None:
     """
     found = _LEADING_NAME.match(payload)
     if found is None:
+        return None
+    try:
+        return found[1].decode()
+    except ValueError:
+        return None
+
+
+def live_name(payload: bytes, headers: Headers | None) -> str | None:
+    """Return the name in a meta that is beyond doubt that of a live object; None: look closer.
+
+    Much quicker than ``parse``, for who needs no more than the name.
+    """
+    found = _LIVE.fullmatch(payload)
+    if found is None or _is_marker(headers):
         return None
     try:
         return found[1].decode()

@@ -170,6 +170,62 @@ def test_any_fields_give_metadata_or_the_documented_error(body):
     json.loads(record.to_json(meta))
 
 
+OF_GO = (
+    '{"name":"ä b","options":{"max_chunk_size":131072},"bucket":"b",'
+    '"nuid":"dvUg22uRXSPacSOT2AXlbY","size":300000,"mtime":"0001-01-01T00:00:00Z",'
+    f'"chunks":3,"digest":"{GO_DIGEST}"}}'
+).encode()
+OF_NATS_PY = (
+    '{"name": "ä b", "bucket": "b", "nuid": "dvUg22uRXSPacSOT2AXlbY", "size": 300000, '
+    '"mtime": "2026-01-02T03:04:05.000006+00:00", "chunks": 3, "digest": "' + GO_DIGEST + '", '
+    '"deleted": false, "options": {"max_chunk_size": 131072}}'
+).encode()
+EMPTY = record.to_json(record.new('ä b', 'b', 'n'))
+BRIEF = [OF_GO, OF_NATS_PY, EMPTY]
+
+
+@pytest.mark.parametrize('payload', BRIEF, ids=['Go', 'nats-py', 'empty'])
+def test_the_name_alone(payload):
+    assert record.live_name(payload, None) == 'ä b'
+    assert record.live_name(payload, Headers(b'NATS/1.0\r\nNats-Rollup: sub\r\n\r\n')) == 'ä b'
+    assert record.live_name(payload, Headers(b'NATS/1.0\r\nKV-Operation: PURGE\r\n\r\n')) is None
+
+
+@given(
+    st.sampled_from(BRIEF),
+    st.integers(0, len(OF_NATS_PY)),
+    st.integers(0, 20),
+    st.sampled_from(
+        [b'', b'"', b'\\', b'0', b'-', b'x', b',', b'}', b'\0', b'\xff', b'true', b'.5']
+    ),
+)
+def test_the_name_alone_is_that_of_a_live_object(base, at, left_out, put):
+    payload = base[:at] + put + base[at + left_out :]
+    name = record.live_name(payload, None)
+    if name is not None:
+        meta = parse(payload)
+        assert (meta['name'], meta['deleted'], 'link' in meta['options']) == (name, False, False)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'deleted': True},
+        {'options': {'link': {'bucket': 'b'}}},
+        {'name': ''},
+        {'size': -1},
+        {'size': 1 << 63},
+        {'nuid': ''},
+        {'nuid': 'a.b'},
+        {'headers': {}},
+    ],
+)
+def test_what_is_to_be_looked_at_closer(change):
+    body = {**json.loads(OF_GO), **change}
+    assert record.live_name(json.dumps(body, ensure_ascii=False).encode(), None) is None
+    assert record.live_name(OF_GO[:-1] + json.dumps(change)[1:].encode(), None) is None
+
+
 @pytest.mark.parametrize('operation', ['PURGE', 'DEL'])
 def test_the_originals_tombstone(operation):
     headers = Headers(f'NATS/1.0\r\nKV-Operation: {operation}\r\n\r\n'.encode())

@@ -77,7 +77,8 @@ class DeleteMany:
         listing = Listing(
             self._bucket,
             self._bucket.nats.call(self._listed),
-            Handed(self._take, details=True),
+            Handed(self._take),
+            details=True,
             deleted=False,
             prefix=self._prefix,
         )
