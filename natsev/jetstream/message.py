@@ -33,14 +33,20 @@ class Message:
     __slots__ = ('_api', '_delivery', 'headers', 'payload', 'reply', 'subject')
 
     def __init__(
-        self, api: Api, subject: str, payload: bytes, reply: str | None, headers: Headers | None
+        self,
+        api: Api,
+        subject: str,
+        payload: bytes,
+        reply: str | None,
+        headers: Headers | None,
+        delivery: Delivery | None = None,
     ) -> None:
         self._api = api
         self.subject = subject
         self.payload = payload
         self.reply = reply
         self.headers = headers
-        self._delivery: Delivery | None = None
+        self._delivery = delivery
 
     def __repr__(self) -> str:
         return f'<Message {self.subject} seq={self.seq} {len(self.payload)} bytes>'

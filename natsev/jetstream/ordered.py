@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..headers import Headers
 from ..nuid import next_nuid
+from ..wire import parse_delivery
 from .api import Api
 from .consumers import create_request
 from .consumption import AnyCallback, Consumption, passes
@@ -179,8 +180,7 @@ class Ordered(Consumption):
     def on_message(
         self, subject: str, payload: bytes, reply: str | None, headers: Headers | None
     ) -> None:
-        message = Message(self._api, subject, payload, reply, headers)
-        delivery = message.delivery
+        delivery = parse_delivery(reply)
         self._consumer_seq += 1
         if delivery.consumer_seq != self._consumer_seq:
             self._pull.stop()
@@ -193,6 +193,7 @@ class Ordered(Consumption):
         last = not self._caught_up and not self._pending
         if delivery.seq > (self._last_seq or 0):
             self._last_seq = delivery.seq
+            message = Message(self._api, subject, payload, reply, headers, delivery)
             if not last:
                 self._deliver(message)
                 return

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConsumptionEnded, NatsError, RequestTimeout
@@ -83,6 +84,7 @@ class Pull:
         self._window = window
         self._owner = owner
         self._batch = window.batch if window.small else min(window.batch, _FIRST_BATCH)
+        self._set_thresholds()
         self._subject = ''
         self._inbox = ''
         self._sid: int | None = None
@@ -111,6 +113,7 @@ class Pull:
         if window.max_bytes is not None:
             window.max_bytes = min(window.max_bytes, config.get('max_bytes') or window.max_bytes)
         self._batch = min(self._batch, window.batch)
+        self._set_thresholds()
         return before != (window.batch, window.max_bytes, window.expires)
 
     def start(self, target: str, no_wait: bool = False) -> None:
@@ -185,6 +188,7 @@ class Pull:
         window = self._window
         if self._came and window.max_bytes is None:
             self._batch = max(1, min(window.batch, _WINDOW_BYTES * self._came // self._size))
+            self._set_thresholds()
             self._came = self._size = 0
         batch = self._batch - self._messages
         if batch <= 0:
@@ -206,11 +210,14 @@ class Pull:
         except NatsError as err:
             self._trouble(Kind.BUSY, err)
 
-    def _fill_at_threshold(self) -> None:
+    def _set_thresholds(self) -> None:
+        """Set how few messages, or bytes, are left of the window when it is filled up."""
         window = self._window
-        if self._messages <= self._batch * window.threshold or (
-            window.max_bytes is not None and self._bytes <= window.max_bytes * window.threshold
-        ):
+        self._low = self._batch * window.threshold
+        self._low_bytes = -inf if window.max_bytes is None else window.max_bytes * window.threshold
+
+    def _fill_at_threshold(self) -> None:
+        if self._messages <= self._low or self._bytes <= self._low_bytes:
             self._fill()
 
     def _trouble(self, kind: Kind, err: NatsError) -> None:
@@ -244,7 +251,8 @@ class Pull:
         self._bytes -= size
         self._came += 1
         self._size += size
-        self._fill_at_threshold()
+        if self._messages <= self._low or self._bytes <= self._low_bytes:
+            self._fill()
         self._owner.on_message(subject, payload, reply, headers)
 
     def _on_status(self, headers: Headers) -> None:
