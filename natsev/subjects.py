@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from binascii import b2a_base64
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 # Whitespace and control characters would end a token, or the line, of the protocol.
@@ -26,6 +27,7 @@ _MOST_NAME = 255  # JetStream's own limit: names are names of directories
 # this leaves a margin.
 _MOST_OBJECT_NAME = 2900
 _SHOWN = 64
+_URL_SAFE = bytes.maketrans(b'+/', b'-_')
 
 
 def _shown(value: str) -> str:
@@ -130,7 +132,7 @@ def _object_name(name: object) -> bytes:
 
 def encode_object_name(name: object) -> str:
     """Return the subject token of an object name: padded base64url of its UTF-8 (ADR-20)."""
-    return base64.urlsafe_b64encode(_object_name(name)).decode()
+    return b2a_base64(_object_name(name), newline=False).translate(_URL_SAFE).decode()
 
 
 def decode_object_name(token: str) -> str | None:

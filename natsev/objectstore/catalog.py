@@ -112,25 +112,19 @@ class Catalog:
             TypeError, ValueError: an argument cannot be.
         """
         check.text(after, 'after')
+        prefix = check.text(prefix, 'prefix') or ''
         if limit is not None:
             check.number(limit, 'limit', 1)
         bucket, nats = self._bucket, self._bucket.nats
         gatherer: Gatherer
         if on_item is None:
-            gatherer = Page(after, limit)
+            gatherer = Page(prefix, after, limit)
         elif limit is not None or after is not None:
             raise ValueError('on_item comes in no order: it excludes limit and after')
         else:
             nats.call(on_item, 1, 0)  # TypeError when it cannot be called with one argument
-            gatherer = Handed(lambda item: nats.run_callback(on_item, item))
-        listing = Listing(
-            bucket,
-            nats.call(cb),
-            gatherer,
-            details=details,
-            deleted=deleted,
-            prefix=check.text(prefix, 'prefix') or '',
-        )
+            gatherer = Handed(prefix, lambda item: nats.run_callback(on_item, item))
+        listing = Listing(bucket, nats.call(cb), gatherer, details=details, deleted=deleted)
         listing.start()
         return listing
 

@@ -47,18 +47,24 @@ class Page:
     """The first names behind a given one, in order.
 
     Args:
+        prefix: names that begin otherwise are left out.
         after: names up to this one are left out.
         limit: at most so many; None: all.
     """
 
-    def __init__(self, after: str | None, limit: int | None) -> None:
+    def __init__(self, prefix: str, after: str | None, limit: int | None) -> None:
+        self._prefix = prefix
         self._after = after or ''
         self._limit = limit
         self._found: dict[str, Any] = {}
         self._last: str | None = None  # names behind it were left out
 
     def wants(self, name: str) -> bool:
-        return name > self._after and (self._last is None or name <= self._last)
+        return (
+            name > self._after
+            and (self._last is None or name <= self._last)
+            and name.startswith(self._prefix)
+        )
 
     def add(self, name: str, item: Any) -> None:
         self._found[name] = item
@@ -79,15 +85,17 @@ class Handed:
     """Hands each over as it comes, in no order.
 
     Args:
+        prefix: names that begin otherwise are left out.
         hand: called with each item.
     """
 
-    def __init__(self, hand: Callable[[Any], None]) -> None:
+    def __init__(self, prefix: str, hand: Callable[[Any], None]) -> None:
+        self._prefix = prefix
         self._hand = hand
         self._count = 0
 
     def wants(self, name: str) -> bool:
-        return True
+        return name.startswith(self._prefix)
 
     def add(self, name: str, item: Any) -> None:
         self._count += 1
@@ -106,7 +114,6 @@ class Listing(Transfer):
         gatherer: what becomes of what is found.
         details: metadata instead of names.
         deleted: tombstones too.
-        prefix: only names that begin so.
     """
 
     def __init__(
@@ -117,12 +124,10 @@ class Listing(Transfer):
         *,
         details: bool,
         deleted: bool,
-        prefix: str,
     ) -> None:
         super().__init__(bucket, call)
         self._details = details
         self._deleted = deleted
-        self._prefix = prefix
         self._gatherer = gatherer
         self._doubts: dict[str, ObjectMeta] = {}  # by their subjects
         self._asking = False
@@ -154,41 +159,36 @@ class Listing(Transfer):
 
     def _message(self, message: Message) -> None:
         self._touch()
-        if not self.done:
-            self._take(message)
-            self._last_read = message
-            if self._read_until is not None:
-                self._look_whether_all()
-
-    def _take(self, message: Message) -> None:
+        if self.done:
+            return
         name = None if self._details else record.live_name(message.payload, message.headers)
         if name is None:
-            self._take_any(message)
-        elif self._wants(name):
+            self._look_closer(message)
+        elif self._gatherer.wants(name):
             if self._bucket.subjects.is_own(message.subject, name):
                 self._gatherer.add(name, name)
             else:
-                self._take_any(message)
+                self._look_closer(message)
+        self._last_read = message
+        if self._read_until is not None:
+            self._look_whether_all()
 
-    def _take_any(self, message: Message) -> None:
+    def _look_closer(self, message: Message) -> None:
         name = record.leading_name(message.payload)
-        if name is not None and not self._wants(name):
+        if name is not None and not self._gatherer.wants(name):
             return
         try:
             meta = record.parse(stored(message), self._bucket.name)
         except InvalidMetaError:
             return
-        if not self._wants(meta['name']):
+        if not self._gatherer.wants(meta['name']):
             return
-        if not self._bucket.subjects.is_own(message.subject, meta['name']):
-            self._doubts[message.subject] = meta
-            if len(self._doubts) >= _MOST_DOUBTS:
-                self._ask()
-        else:
+        if self._bucket.subjects.is_own(message.subject, meta['name']):
             self._add(meta)
-
-    def _wants(self, name: str) -> bool:
-        return name.startswith(self._prefix) and self._gatherer.wants(name)
+            return
+        self._doubts[message.subject] = meta
+        if len(self._doubts) >= _MOST_DOUBTS:
+            self._ask()
 
     def _caught_up(self) -> None:
         """All is read that one server had. Of several, it may lag behind: the leader tells."""

@@ -77,10 +77,9 @@ class DeleteMany:
         listing = Listing(
             self._bucket,
             self._bucket.nats.call(self._listed),
-            Handed(self._take),
+            Handed(self._prefix, self._take),
             details=True,
             deleted=False,
-            prefix=self._prefix,
         )
         listing.start()
         self._call.child = listing
