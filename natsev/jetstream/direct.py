@@ -23,6 +23,8 @@ _SINGLE = ('seq', 'last_by_subj', 'next_by_subj', 'start_time')
 _BATCH = ('seq', 'next_by_subj', 'start_time', 'batch', 'max_bytes')
 _MULTI = ('multi_last', 'seq', 'batch', 'max_bytes', 'up_to_seq', 'up_to_time')
 _TIMES = ('start_time', 'up_to_time')
+# A longer subject may not fit into the request's own.
+_LONG = 1024
 
 AnyCallback = Callable[..., Any]
 One = Callable[[StoredMessage | None, NatsError | None], None]
@@ -268,7 +270,7 @@ class Direct:
             else:
                 call.end(message, None)
 
-        endpoint, payload = _direct_request(stream, body)
+        endpoint, payload = direct_request(stream, body)
         call.child = api.nats.request(api.subject(endpoint), payload, replied, api.timeout)
         return call
 
@@ -280,10 +282,11 @@ class Direct:
         api.nats.ask(request, b'', api.timeout, None)
 
 
-def _direct_request(stream: str, body: Mapping[str, Any]) -> tuple[str, bytes]:
+def direct_request(stream: str, body: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Return the endpoint and the payload of the direct get *body*."""
     subject = body.get('last_by_subj', '')
-    if len(body) == 1 and subject and '*' not in subject and '>' not in subject:
-        # With the subject in the subject, permissions can speak of it.
+    if len(body) == 1 and 0 < len(subject) <= _LONG and '*' not in subject and '>' not in subject:
+        # With the subject in the subject, permissions can speak of it, and nobody parses JSON.
         return f'DIRECT.GET.{stream}.{subject}', b''
     return f'DIRECT.GET.{stream}', to_json(body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,6 +16,12 @@ from .types import StoredMessage
 # The fraction has 0 to 9 digits; servers before 2.10 wrote a blank for T, and ' +0000 UTC' for Z.
 _TIME = re.compile(
     r'(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d+))? ?(Z|[+-]\d\d:?\d\d)(?: UTC)?'
+)
+# What a server puts behind the headers of a message that it sends; the last lines are of batches.
+_ADDED = re.compile(
+    r'\r\nNats-Stream: ([^\r\n]+)\r\nNats-Subject: ([^\r\n]+)\r\nNats-Sequence: ([0-9]+)'
+    r'\r\nNats-Time-Stamp: ([^\r\n]+)\r\n'
+    r'(?:Nats-Num-Pending: [0-9]+\r\nNats-Last-Sequence: [0-9]+\r\n)?\r\n'
 )
 
 
@@ -47,26 +54,35 @@ def is_status(payload: bytes, headers: Headers | None) -> bool:
 
 
 def from_direct(payload: bytes, headers: Headers | None) -> StoredMessage | NatsError:
-    """Return the message of a direct get's reply, or the error it tells. Never raises.
-
-    Of the server's own headers the last counts: a publisher may have stored such headers too.
-    """
+    """Return the message of a direct get's reply, or the error it tells. Never raises."""
     if headers is None:
         return malformed()
-    if is_status(payload, headers):
-        return direct_error(headers)
-    last = dict(headers.pairs())
     try:
+        stream, subject, seq, time = _added(headers)
         return {
-            'stream': last['Nats-Stream'],
-            'subject': last['Nats-Subject'],
-            'seq': int(last['Nats-Sequence']),
-            'time': parse_time(last['Nats-Time-Stamp']),
+            'stream': stream,
+            'subject': subject,
+            'seq': int(seq),
+            'time': parse_time(time),
             'headers': headers,
             'payload': payload,
         }
     except (KeyError, ValueError):
-        return malformed()
+        return direct_error(headers) if is_status(payload, headers) else malformed()
+
+
+def _added(headers: Headers) -> Sequence[str]:
+    """Return stream, subject, sequence and time, which the server added to a message.
+
+    Of its headers the last counts: a publisher may have stored such headers too.
+    """
+    raw = headers.raw
+    end = raw[raw.rfind(b'\r\nNats-Stream: ') :].decode(errors='surrogateescape')
+    found = _ADDED.fullmatch(end)
+    if found is not None:
+        return found.groups()
+    last = dict(headers.pairs())  # another server, or an older one, may order them otherwise
+    return [last[f'Nats-{name}'] for name in ('Stream', 'Subject', 'Sequence', 'Time-Stamp')]
 
 
 def is_plainly_on(subject: str, headers: Headers | None) -> bool:

@@ -333,10 +333,8 @@ class Bucket:
             else:
                 then(message)
 
-        request = self._subject(f'DIRECT.GET.{self.stream}'), to_json(body), None
-        question = DirectQuestion(self.nats, op, request, replied, twice=self.replicated)
-        # Of several servers the one that was asked may be gone; the leader is not.
-        question.then_ask = self._subject(f'STREAM.MSG.GET.{self.stream}')
+        twice = self.replicated
+        question = DirectQuestion(self.js, op, self.stream, body, replied, twice=twice)
         op.child = question
         question.ask()
 

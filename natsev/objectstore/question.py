@@ -7,19 +7,21 @@ nothing at all and forgets the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..calls import Handle
 from ..errors import JetStreamError, NatsError, NoResponders
 from ..headers import Headers
-from ..jetstream.api import parse_reply
+from ..jetstream.api import parse_reply, to_json
+from ..jetstream.direct import direct_request
 from ..jetstream.stored import from_direct, from_leader
 from ..loop import Timer
 from .operation import Operation
 
 if TYPE_CHECKING:
+    from ..jetstream import JetStream
     from ..nats import Nats
 
 _RETRIES = 2
@@ -152,21 +154,44 @@ class Question:
 class DirectQuestion(Question):
     """A direct get (ADR-31): one of several servers answers, with the message itself.
 
-    Attributes:
-        then_ask: the subject that is asked when that one is silent: the leader's.
+    Where that one is silent the leader is asked: of several servers it may be gone.
+
+    Args:
+        js: the JetStream client.
+        op: what it is a step of.
+        stream: the stream.
+        body: which message is asked for.
+        then: called once as ``then(message)``, with a message or an error; not once *op* is done.
+        twice: silence is not waited out.
     """
 
     _retries = 0
-    then_ask = ''
+
+    def __init__(
+        self,
+        js: JetStream,
+        op: Operation,
+        stream: str,
+        body: Mapping[str, Any],
+        then: Callable[[Any], Any],
+        *,
+        twice: bool,
+    ) -> None:
+        endpoint, payload = direct_request(stream, body)
+        request = f'{js.prefix}.{endpoint}', payload, None
+        super().__init__(js.nats, op, request, then, twice=twice)
+        self._js = js
+        self._stream = stream
+        self._body = body
 
     def ask(self) -> None:
         if self.asked:
-            self._request = self.then_ask, *self._request[1:]
+            subject = f'{self._js.prefix}.STREAM.MSG.GET.{self._stream}'
+            self._request = subject, to_json(self._body), None
         super().ask()
 
     def _read(self, payload: bytes, headers: Headers | None) -> Any:
         if headers is not None:
             return from_direct(payload, headers)
         reply = parse_reply(payload, headers)
-        stream = self.then_ask.rpartition('.')[2]
-        return reply if isinstance(reply, NatsError) else from_leader(stream, reply)
+        return reply if isinstance(reply, NatsError) else from_leader(self._stream, reply)

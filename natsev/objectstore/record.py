@@ -24,6 +24,7 @@ _DIGEST = 'SHA-256='
 _MOST = 1 << 63
 # How many earlier versions of the object are kept, see ``versions``.
 VERSIONS = 'Natsev-Versions'
+_VERSIONS = VERSIONS.encode()
 _LEADING_NAME = re.compile(rb'\{"name": ?"([^"\\\x00-\x1f]+)"')
 # The metadata of an object that is there, field for field as the official clients write it, with
 # nothing unusual: neither escapes, nor a link, nor text of the user's but the name. Sets that are
@@ -211,7 +212,9 @@ def live_name(payload: bytes, headers: Headers | None) -> str | None:
 def versions_kept(message: StoredMessage) -> int:
     """Return how many earlier versions are to be kept, as this meta says."""
     headers = message['headers']
-    text = '' if headers is None else headers.get(VERSIONS) or ''
+    if headers is None or headers.raw.find(_VERSIONS) < 0:  # as in ``_is_marker``
+        return 0
+    text = headers.get(VERSIONS) or ''
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
