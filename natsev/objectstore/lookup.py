@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from ..errors import InvalidMetaError, LinkError
@@ -10,7 +11,7 @@ from ..jetstream.types import StoredMessage
 from . import record
 from .bucket import NOTHING, Bucket, Known
 from .operation import Operation
-from .record import ObjectMeta
+from .record import Link, ObjectMeta
 
 
 class Entry(NamedTuple):
@@ -159,35 +160,54 @@ def resolve(
 
     Arguments as for ``find``.
     """
-    seen: set[tuple[str, str]] = set()
+    _Resolution(bucket, op, name, then, leader).look(bucket, name)
 
-    def look(where: Bucket, wanted: str) -> None:
-        seen.add((where.name, wanted))
-        find(where, op, wanted, lambda entry: found(where, entry), leader=leader)
 
-    def found(where: Bucket, entry: Entry | None) -> None:
+class _Resolution:
+    """A name on its way through links. Arguments as for ``resolve``."""
+
+    def __init__(
+        self, bucket: Bucket, op: Operation, name: str, then: Resolved, leader: bool
+    ) -> None:
+        self._bucket = bucket
+        self._op = op
+        self._name = name
+        self._then = then
+        self._leader = leader
+        self._seen: list[tuple[str, str]] = []
+
+    def look(self, where: Bucket, wanted: str) -> None:
+        """Look for *wanted* in *where*."""
+        self._seen.append((where.name, wanted))
+        found = partial(self._found, where)
+        find(where, self._op, wanted, found, leader=self._leader)
+
+    def _found(self, where: Bucket, entry: Entry | None) -> None:
         meta = entry.meta if entry is not None else None
         link = None if meta is None or meta['deleted'] else meta['options'].get('link')
         if link is None:
-            then(where, meta)
-            return
-        target = link.get('name')
+            self._then(where, meta)
+        else:
+            self._follow(where, link)
+
+    def _follow(self, where: Bucket, link: Link) -> None:
+        name, target = self._name, link.get('name')
         if not target:
-            failed(f'{name!r} is a link to the bucket {link["bucket"]!r}')
-        elif (link['bucket'], target) in seen:
-            failed(f'{name!r} is a link that leads back to itself')
-        elif len(seen) > _MOST_LINKS:
-            failed(f'{name!r} leads through more than {_MOST_LINKS} links')
+            self._fail(f'{name!r} is a link to the bucket {link["bucket"]!r}')
+        elif (link['bucket'], target) in self._seen:
+            self._fail(f'{name!r} is a link that leads back to itself')
+        elif len(self._seen) > _MOST_LINKS:
+            self._fail(f'{name!r} leads through more than {_MOST_LINKS} links')
         else:
             try:
-                other = where if link['bucket'] == where.name else bucket.other(link['bucket'])
+                other = (
+                    where if link['bucket'] == where.name else self._bucket.other(link['bucket'])
+                )
                 other.subjects.meta(target)
             except ValueError as exc:
-                failed(f'{name!r} is a link that leads nowhere: {exc}')
+                self._fail(f'{name!r} is a link that leads nowhere: {exc}')
             else:
-                look(other, target)
+                self.look(other, target)
 
-    def failed(text: str) -> None:
-        op.fail(LinkError(text, bucket=bucket.name, name=name))
-
-    look(bucket, name)
+    def _fail(self, text: str) -> None:
+        self._op.fail(LinkError(text, bucket=self._bucket.name, name=self._name))

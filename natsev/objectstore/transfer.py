@@ -139,6 +139,7 @@ class Transfer:
         if self._ended:
             return False
         self._ended = self.done = True
+        self.child = None  # it leads back here: a cycle is left to the collector
         self._stop_waiting()
         self._bucket.transfers.remove(self)
         self._release()
