@@ -86,6 +86,12 @@ class History:
         made.seq, made.nuid = info['seq'], info['nuid']
         self._newest[made.name] = max(self._newest[made.name], made.seq)
 
+    def updated(self, meta: Any) -> None:
+        """The metadata of what a put stored was changed: it has another sequence now."""
+        put = self._put(meta)
+        put.seq = max(put.seq, meta['seq'])
+        self._newest[put.name] = max(self._newest[put.name], meta['seq'])
+
     def floor(self, name: str) -> int:
         """Return the least sequence that who reads *name* from now on may see."""
         return self._newest[name]
@@ -133,7 +139,9 @@ class History:
         assert meta['seq'] >= self._newest[name], f'{name} is an older one than acknowledged'
         put = self._put(meta)
         # Where nobody knows what became of it, it may be there; a cancelled one has left nothing.
-        assert put.seq == meta['seq'] or (put.err and not isinstance(put.err, Cancelled)), put
+        unsure = put.err and not isinstance(put.err, Cancelled)
+        changed = put.seq and any(update.err for update in self._of('update', name))
+        assert put.seq == meta['seq'] or unsure or changed, put
         assert read(name) == content(put.number, put.size), f'{name} was altered'
         for delete in deletes:
             behind = all(put.ended < delete.began for put in puts)

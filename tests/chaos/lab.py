@@ -25,7 +25,7 @@ _BEAT = 0.005
 SMALL, LARGE = (0, 100, 100_000), (300_000, 1_000_000, 4_000_000)
 # What traffic does, and how often; how many calls it keeps going.
 _AT_ONCE = 6
-KINDS = {'put': 12, 'get': 12, 'delete': 4, 'list': 1, 'status': 1, 'info': 1}
+KINDS = {'put': 12, 'get': 12, 'delete': 4, 'update': 3, 'list': 1, 'status': 1, 'info': 1}
 _AGAIN = {
     'reconnect': True,
     'reconnect_delay': 10,
@@ -186,6 +186,17 @@ class Lab:
 
         return self.store.delete(name, self.history.begin('delete', name, deleted)[1])
 
+    def update(self, name: str) -> Any:
+        """Change an object's metadata."""
+
+        def updated(made: Made, meta: Any, err: NatsError | None) -> None:
+            if meta is not None:
+                self.history.updated(meta)
+            self._next()
+
+        made, told = self.history.begin('update', name, updated)
+        return self.store.update_meta(name, {'metadata': {'by': str(made.number)}}, told)
+
     def look(self, kind: str) -> Any:
         """Ask what changes nothing: ``list``, ``status``, or ``info`` of an object."""
         name = [self.random.choice(self._names)] if kind == 'info' else []
@@ -218,7 +229,7 @@ class Lab:
         call: Callable[..., Any]
         if kind == 'put':
             call, args = self.put, (name, self.random.choice(self._sizes))
-        elif kind in ('get', 'delete'):
+        elif kind in ('get', 'delete', 'update'):
             call, args = getattr(self, kind), (name,)
         else:
             call, args = self.look, (kind,)

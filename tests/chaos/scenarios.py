@@ -18,7 +18,7 @@ from tests.chaos.lab import KINDS, LARGE, SMALL, Lab
 from tests.programs import Program
 
 # These are calls, not transfers: one whose connection is lost says so.
-CUT = dict.fromkeys(('delete', 'info', 'status'), (DisconnectedError,))
+CUT = dict.fromkeys(('delete', 'update', 'info', 'status'), (DisconnectedError,))
 
 
 def kill_in_a_put(lab: Lab) -> None:
@@ -128,6 +128,7 @@ def _in_little_room(lab: Lab) -> None:
     lab.allowed = {
         'put': (StorageFullError,),
         'delete': (StorageFullError,),
+        'update': (StorageFullError,),
         'get': (MissingChunks,),
     }
     lab.traffic('abcdefghijkl')
