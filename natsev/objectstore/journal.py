@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 
-from .locked import open_locked
+from .locked import close_locked, open_locked
 
 _VERSION = 1
 # More would be no journal of ours.
@@ -69,4 +69,4 @@ class Journal:
         """Leave it to others; does nothing when it is not open."""
         file, self._file = self._file, None
         if file is not None:
-            os.close(file)
+            close_locked(file)

@@ -37,6 +37,17 @@ def open_locked(path: Path) -> int:
         os.close(file)
 
 
+def close_locked(file: int) -> None:
+    """Close what ``open_locked`` returned, and leave it to others.
+
+    Also where a process that was forked meanwhile still has it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_UN)
+    finally:
+        os.close(file)
+
+
 def _is(file: int, path: Path) -> bool:
     """Is *file* still what stands at the path? Who had it before may have renamed it."""
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import resource
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Event
@@ -442,6 +444,22 @@ def test_files_that_cannot_be_used(run, filled, tmp_path):
 
     _, err = run.call(filled.export_bucket, Full())
     assert 'No space left' in str(err)
+
+
+@pytest.mark.parametrize('most', [0, 100, 5000, 200_000])
+def test_a_full_disk(run, filled, target, tmp_path, most):
+    path = tmp_path / 'a.archive'
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        _, err = run.call(filled.export_bucket, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert err.__cause__.errno == errno.EFBIG
+    assert not path.exists()
+    if most >= 5000:
+        assert run.call(filled.export_bucket, path, resume=True)[1] is None
+        assert run.call(target.import_bucket, path)[0]['objects'] == 5
 
 
 def test_a_pipe_is_not_replaced(run, filled, tmp_path):

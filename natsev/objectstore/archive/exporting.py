@@ -118,7 +118,8 @@ class Export(Transfer):
         try:
             if self._path is not None and self._path.exists() and not self._path.is_file():
                 raise FileExistsError(f'{self._path} is no regular file')
-            self._file = os.fdopen(open_locked(self._part), 'r+b')
+            # Without a buffer: on a full disk closing would fail once more.
+            self._file = os.fdopen(open_locked(self._part), 'r+b', buffering=0)
             if not self._resume:
                 self._file.truncate()
             there = os.fstat(self._file.fileno()).st_size
