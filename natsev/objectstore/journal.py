@@ -6,6 +6,7 @@ itself, so a process may be killed at any moment. A journal that does not match 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +57,8 @@ class Journal:
         """Write *facts*."""
         assert self._file is not None
         data = msgpack.packb({'version': _VERSION, **facts})
-        os.pwrite(self._file, data, 0)
+        if os.pwrite(self._file, data, 0) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.ftruncate(self._file, len(data))
 
     def remove(self) -> None:

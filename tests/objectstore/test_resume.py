@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -449,6 +451,46 @@ def test_an_object_that_is_deleted_meanwhile_leaves_no_part(run, store, tmp_path
     )
     assert run() == (None, None, None)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def full_disk():
+    """``full_disk(size)``: no file can have more bytes; ``full_disk(None)``: as before."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def set_limit(size):
+        soft = before[0] if size is None else size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, before[1]))
+
+    yield set_limit
+    set_limit(None)
+
+
+@pytest.mark.parametrize('most', [0, 10, 1000, 10_000_000])
+def test_a_get_to_a_full_disk(run, store, tmp_path, full_disk, most):
+    run.call(store.put, 'a', DATA)
+    path = tmp_path / 'out'
+    full_disk(most)
+    for resume in (False, True):
+        err = run.call(store.get, 'a', into=path, resume=resume)[1]
+        assert err.__cause__.errno in (errno.EFBIG, errno.ENOSPC)
+    full_disk(None)
+    assert not path.exists()
+    assert run.call(store.get, 'a', into=path, resume=True)[1] is None
+    assert path.read_bytes() == DATA
+    assert os.listdir(tmp_path) == ['out']
+
+
+@pytest.mark.parametrize('most', [0, 10])
+def test_a_put_with_its_journal_on_a_full_disk(run, store, inside, path, full_disk, most):
+    full_disk(most)
+    err = run.call(store.put, 'a', path, resume=True)[1]
+    assert err.__cause__.errno in (errno.EFBIG, errno.ENOSPC)
+    assert 'cannot keep the journal' in str(err)
+    full_disk(None)
+    assert inside.chunks() == {}
+    assert run.call(store.put, 'a', path, resume=True)[1] is None
+    assert os.listdir(path.parent) == ['data']
 
 
 def test_over_lost_connections(run, server, proxy, connect, store, tmp_path):
