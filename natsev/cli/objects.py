@@ -181,7 +181,11 @@ def put(
         ttl=None if ttl is None else ttl // 1_000_000,
         codec=[one for one in (codec, encryption) if one is not None],
     )
-    with opened(run, bucket) as (session, store), _there_already(options['if_absent'], bucket):
+    with (
+        _told_to_go_on(resume),
+        opened(run, bucket) as (session, store),
+        _there_already(options['if_absent'], bucket),
+    ):
         names = [file.name if name is None else name for file in files]
         if atomic:
             objects = [(each, file, options) for each, file in zip(names, files, strict=True)]
@@ -242,6 +246,17 @@ def _there_already(if_absent: bool, bucket: str) -> Iterator[None]:
         raise WrongSequenceError(err.code, err.err_code, text) from None
 
 
+@contextmanager
+def _told_to_go_on(resume: bool) -> Iterator[None]:
+    """Say after an interruption what is to be done."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if resume:
+            note('the same command goes on from here')
+        raise
+
+
 def _resumable(session: Session, store: ObjectStore) -> Callable[..., Any]:
     """Return a ``put`` that, interrupted, leaves what is stored for another one to go on with."""
 
@@ -290,6 +305,7 @@ def get(
     if not direct and path.exists() and not force:
         raise click.UsageError(f'{path} is there already; --force replaces it')
     with (
+        _told_to_go_on(options['resume']),
         opened(run, bucket, encryption) as (session, store),
         bar(label(name), of_bytes=True, shown=not no_progress) as progress,
         to_stdout(),

@@ -266,6 +266,7 @@ def test_an_interrupted_put_can_be_resumed(cli, bucket, run, connect):
         pass
     putting.interrupt()
     putting.finish(130)
+    assert 'the same command goes on from here' in putting.text
     assert run.call(js.stream_info, stream)[0]['state']['messages'] >= 2
     assert run.call(ObjectStore(js=js, bucket=bucket).list) == ([], None)
     with (cli.directory / 'big').open('r+b') as file:
