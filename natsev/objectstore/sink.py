@@ -81,9 +81,11 @@ def sink_for(into: Any) -> Sink:
 class _Prompt:
     """What the sinks without a disk of ours have in common."""
 
-    full = False
+    @property
+    def full(self) -> bool:
+        return False
 
-    def flush(self) -> None:
+    def flush(self) -> Callable[[], None] | None:
         return None
 
     def settle(self) -> None:
@@ -142,6 +144,37 @@ class File(_Prompt):
         pass
 
 
+class Unflushed:
+    """Bytes of a file, some of which wait for its disk.
+
+    Attributes:
+        written: all of them.
+    """
+
+    def __init__(self, written: int = 0) -> None:
+        self.written = self._flushed = written
+
+    @property
+    def full(self) -> bool:
+        """Do so many wait that no more should come?"""
+        return self.written - self._flushed >= _MOST_UNFLUSHED
+
+    def flush(self, file: int) -> Callable[[], None] | None:
+        """Return what is to be done in a thread meanwhile, where it is time for that."""
+        if self.written - self._flushed < _FLUSH:
+            return None
+        written, file = self.written, os.dup(file)
+
+        def work() -> None:
+            try:
+                _datasync(file)
+            finally:
+                os.close(file)
+            self._flushed = written
+
+        return work
+
+
 class PathFile:
     """A file by its path, which changes at once and only to a whole, verified object."""
 
@@ -152,17 +185,17 @@ class PathFile:
         self._target = path
         self._temporary: Path | None = None
         self._file: int | None = None
-        self._written = self._flushed = 0
+        self._bytes = Unflushed()
 
     @property
     def full(self) -> bool:
-        return self._written - self._flushed >= _MOST_UNFLUSHED
+        return self._bytes.full
 
     def begin(self) -> None:
         if self._file is not None:
             os.ftruncate(self._file, 0)
             os.lseek(self._file, 0, os.SEEK_SET)
-            self._written = self._flushed = 0
+            self._bytes = Unflushed()
             return
         temporary = self._resolve().with_name(f'.{next_nuid()}.part')
         self._open(temporary, os.O_WRONLY | os.O_EXCL)
@@ -194,22 +227,11 @@ class PathFile:
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self._file, rest) :]
-        self._written += len(chunk)
+        self._bytes.written += len(chunk)
 
     def flush(self) -> Callable[[], None] | None:
-        if self._written - self._flushed < _FLUSH:
-            return None
         assert self._file is not None
-        written, file = self._written, os.dup(self._file)
-
-        def work() -> None:
-            try:
-                _datasync(file)
-            finally:
-                os.close(file)
-            self._flushed = min(written, self._written)
-
-        return work
+        return self._bytes.flush(self._file)
 
     def settle(self) -> Callable[[], None]:
         return self._rename
@@ -232,7 +254,7 @@ class PathFile:
 
     def result(self) -> int:
         self._close()
-        return self._written
+        return self._bytes.written
 
     def discard(self) -> None:
         self._close()

@@ -23,6 +23,7 @@ from natsev import (
     ObjectStore,
     ObjectStoreError,
 )
+from natsev.objectstore import sink
 from natsev.objectstore.archive import layout
 from natsev.objectstore.archive.exporting import Export, part_of
 
@@ -460,6 +461,31 @@ def test_a_full_disk(run, filled, target, tmp_path, most):
     if most >= 5000:
         assert run.call(filled.export_bucket, path, resume=True)[1] is None
         assert run.call(target.import_bucket, path)[0]['objects'] == 5
+
+
+def test_a_slow_disk(run, store, target, tmp_path, monkeypatch):
+    """The loop goes on while it is busy, and no more is read than it can take."""
+    disk, busy = Event(), Event()
+
+    def datasync(file):
+        busy.set()
+        assert disk.wait(30)
+
+    monkeypatch.setattr(sink, '_datasync', datasync)
+    monkeypatch.setattr(sink, '_FLUSH', 1 << 20)
+    monkeypatch.setattr(sink, '_MOST_UNFLUSHED', 2 << 20)
+    data = os.urandom(20_000_000)
+    put(run, store, 'a', data)
+    path = tmp_path / 'a.archive'
+    store.export_bucket(path, lambda *results: run.done(results))
+    run.until(busy.is_set)
+    for _ in range(20):
+        assert run.call(store.info, 'a')[1] is None
+    assert part_of(path).stat().st_size < 3_000_000
+    disk.set()
+    assert run()[1] is None
+    assert run.call(target.import_bucket, path)[0]['objects'] == 1
+    assert contents(run, target) == {'a': data}
 
 
 def test_a_pipe_is_not_replaced(run, filled, tmp_path):

@@ -30,7 +30,7 @@ from ..listing import stored
 from ..locked import open_locked
 from ..lookup import Entry, find
 from ..reading.fixed import FixedGet
-from ..sink import Handed, write_error
+from ..sink import Handed, Unflushed, write_error
 from ..transfer import Transfer
 from . import layout
 
@@ -82,6 +82,7 @@ class Export(Transfer):
         self._resume = resume
         self._told = told
         self._writer: layout.Writer
+        self._bytes = Unflushed()
         self._after = 0
         self._waiting: deque[Entry] = deque()
         # Not read: replaced meanwhile, or when an export that broke off came to them.
@@ -273,9 +274,14 @@ class Export(Transfer):
             self._bucket,
             self._nats.call(lambda data, err, meta: self._exported(entry, err), 3, 1),
             meta,
-            Handed(self._writer.chunk),
+            self._sink(),
         )
         self._get.start()
+
+    def _sink(self) -> Handed:
+        if self._path is None or self._file is None:
+            return Handed(self._writer.chunk)
+        return _Archived(self._writer.chunk, self._bytes, self._file.fileno())
 
     def _exported(self, entry: Entry, err: NatsError | None) -> None:
         self._get = None
@@ -370,6 +376,32 @@ class Export(Transfer):
                 'failed': self._failed,
             }
             self._end(report, None)
+
+
+class _Archived(Handed):
+    """The bytes of one object; a slow disk slows the requests instead of blocking the loop.
+
+    Args:
+        hand: takes them.
+        counted: all that went into the archive.
+        file: the archive.
+    """
+
+    def __init__(self, hand: Callable[[bytes], None], counted: Unflushed, file: int) -> None:
+        super().__init__(hand)
+        self._counted = counted
+        self._file = file
+
+    @property
+    def full(self) -> bool:
+        return self._counted.full
+
+    def write(self, chunk: bytes) -> None:
+        super().write(chunk)
+        self._counted.written += len(chunk)
+
+    def flush(self) -> Callable[[], None] | None:
+        return self._counted.flush(self._file)
 
 
 # What another bucket may be made with.

@@ -16,7 +16,7 @@ from ...errors import DigestMismatch, MissingChunks, NatsError, ObjectChanged
 from ..bucket import Bucket
 from ..journal import Journal
 from ..record import ObjectMeta
-from ..sink import PathFile
+from ..sink import PathFile, Unflushed
 from .fetch import estimate
 from .get import Get
 from .index import Index, index_of
@@ -60,7 +60,7 @@ class PartFile(PathFile):
         assert self._file is not None
         os.ftruncate(self._file, size)
         os.lseek(self._file, 0, os.SEEK_END)
-        self._written = self._flushed = size
+        self._bytes = Unflushed(size)
 
     def read_back(self, offset: int, size: int) -> bytes:
         """Return bytes that are there."""
