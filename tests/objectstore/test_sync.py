@@ -309,6 +309,20 @@ def test_objects_that_cannot_be_read(run, store, inside, tmp_path):
     assert sorted(tree(tmp_path / 't')) == ['good', 'own']
 
 
+def test_a_link_stays_until_the_file_has_come(run, store, inside, tmp_path):
+    info = put(run, store, 'broken', b'x')
+    inside.delete_message(inside.chunk_seqs(info['nuid'])[0])
+    put(run, store, 'good', b'y')
+    target = tmp_path / 't'
+    target.mkdir()
+    (target / 'own').write_bytes(b'own')
+    for name in ('broken', 'good'):
+        (target / name).symlink_to('own')
+    report = sync(run, store.sync_from_bucket, target)
+    assert [one['name'] for one in report['failed']] == ['broken']
+    assert tree(target) == {'own': b'own', 'broken': 'own', 'good': b'y'}
+
+
 def test_a_file_whose_object_is_broken_is_not_removed(run, store, inside, tmp_path):
     put(run, store, 'good', b'y')
     inside.publish(inside.meta_subject('broken'), b'{')

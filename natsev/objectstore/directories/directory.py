@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...nuid import next_nuid
+
 _BLOCK = 1024 * 1024
 
 
@@ -155,8 +157,12 @@ def look_at(directory: Path, path: Path) -> os.stat_result | None:
         return None
 
 
-def make_way(directory: Path, path: Path) -> None:
-    """Make the directories above *path*, and see to it that no link is written through.
+def make_way(directory: Path, path: Path) -> Path:
+    """Make the directories above *path*.
+
+    Returns:
+        Where to write what is to be at *path*: beside it where that is a symbolic link, which is
+        not to be written through, and stays until all has come.
 
     Raises:
         UnsafeName: the way there leads through a symbolic link.
@@ -165,8 +171,8 @@ def make_way(directory: Path, path: Path) -> None:
     info = look_at(directory, path)
     for parent in _parents(directory, path):
         parent.mkdir(exist_ok=True)
-    if info is not None and stat.S_ISLNK(info.st_mode):
-        path.unlink()
+    is_link = info is not None and stat.S_ISLNK(info.st_mode)
+    return path.with_name(f'.{next_nuid()}.part') if is_link else path
 
 
 def _parents(directory: Path, path: Path) -> list[Path]:

@@ -375,7 +375,7 @@ class SyncFromBucket(Sync):
                 self._moved(name, 0)
                 done()
                 return
-            make_way(self._directory, path)
+            into = make_way(self._directory, path)
         except UnsafeName as exc:
             self._skip(name, str(exc))
             done()
@@ -387,17 +387,19 @@ class SyncFromBucket(Sync):
 
         def got(size: int | None, err: NatsError | None, _meta: ObjectMeta | None) -> None:
             if err is None and size is not None:
-                self._settle(name, path, meta)
+                self._settle(name, into, path, meta)
                 self._moved(name, size)
             elif not self._ended(name, err):
                 return
             done()
 
-        self._try(name, done, lambda: self._store.get(meta['name'], got, into=path))
+        self._try(name, done, lambda: self._store.get(meta['name'], got, into=into))
 
-    def _settle(self, name: str, path: Path, meta: ObjectMeta) -> None:
-        """Give the file the time and the permissions it had."""
+    def _settle(self, name: str, came: Path, path: Path, meta: ObjectMeta) -> None:
+        """Give the file that came its place, and the time and the permissions it had."""
         try:
+            if came != path:
+                came.replace(path)
             mode, mtime = meta['metadata'].get(MODE), meta['metadata'].get(MTIME)
             if mode is not None:
                 path.chmod(int(mode, 8) & 0o777)
