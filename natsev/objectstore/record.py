@@ -40,6 +40,7 @@ _COMPACT = re.compile(_LIVE)
 _SPACED = re.compile(_LIVE.replace(b',"', b', "').replace(b'":', b'": '))
 _NUID = re.compile(rb'"nuid"\s*:\s*"([A-Za-z0-9_=-]{1,128})"')
 _ZERO_TIME = '0001-01-01T00:00:00Z'
+_from_json = json.JSONDecoder().decode
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(',', ':')).encode
 
 
@@ -256,7 +257,7 @@ def raw(payload: bytes) -> dict[str, Any]:
     """
     if not payload:
         return {}
-    body = json.loads(payload.decode())  # of bytes it would first guess the encoding
+    body = _from_json(payload.decode())
     if not isinstance(body, dict):
         raise ValueError('not a JSON object')
     return body
@@ -343,6 +344,12 @@ def digest_bytes(text: str | None) -> bytes | None:
     except (binascii.Error, ValueError):
         return b''
     return digest if len(digest) == 32 else b''
+
+
+def has_digest(meta: ObjectMeta, digest: bytes) -> bool:
+    """Is *digest* that of the object, in any client's spelling? One without a digest has any."""
+    text = meta['digest']
+    return text == digest_text(digest) or digest_bytes(text) in (None, digest)
 
 
 # What a user gives.

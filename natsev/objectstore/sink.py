@@ -101,7 +101,8 @@ class Memory(_Prompt):
         self._buffer = BytesIO()
 
     def begin(self) -> None:
-        self._buffer = BytesIO()
+        if self._buffer.tell():
+            self._buffer = BytesIO()
 
     def write(self, chunk: bytes) -> None:
         self._buffer.write(chunk)
@@ -111,7 +112,7 @@ class Memory(_Prompt):
         return self._buffer.getvalue()
 
     def discard(self) -> None:
-        self._buffer = BytesIO()
+        self._buffer.close()
 
 
 class File(_Prompt):
