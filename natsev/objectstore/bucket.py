@@ -70,7 +70,15 @@ class Bucket:
         timeout: ms to wait for a reply, and for progress of a transfer.
         dialect: how names and digests are written.
         codec: what is done to objects' bytes before they are stored.
+
+    Attributes:
+        replicated: a direct get may be answered by a server that lags behind.
+        allow_direct: messages can be read without the leader.
     """
+
+    replicated: bool
+    allow_direct: bool
+    _several: bool  # the stream has replicas, which may be about to elect a leader
 
     def __init__(
         self,
@@ -93,7 +101,7 @@ class Bucket:
         self.rtt: float | None = None
         # Does the server answer a direct get with many messages (2.11)?
         self.batches = True
-        self._config: dict[str, Any] | None = None
+        self.config = None
         self._known: dict[str, Known] = {}
         self._others: dict[str, Bucket] = {}
         # Names that a rename which has broken off may leave two of for one object.
@@ -110,21 +118,10 @@ class Bucket:
     @config.setter
     def config(self, config: dict[str, Any] | None) -> None:
         self._config = config
-
-    @property
-    def replicated(self) -> bool:
-        """May a direct get be answered by a server that lags behind?"""
-        return self.config.get('num_replicas', 1) > 1 or 'mirror' in self.config
-
-    @property
-    def _several(self) -> bool:
-        """Has the stream replicas, which may be about to elect a leader?"""
-        return bool(self.config.get('num_replicas', 1) > 1)
-
-    @property
-    def allow_direct(self) -> bool:
-        """Can messages be read without the leader?"""
-        return bool(self.config.get('allow_direct') or self.config.get('mirror_direct'))
+        seen = config or {}
+        self._several = seen.get('num_replicas', 1) > 1
+        self.replicated = self._several or 'mirror' in seen
+        self.allow_direct = bool(seen.get('allow_direct') or seen.get('mirror_direct'))
 
     @property
     def duplicate_window(self) -> float:
@@ -143,7 +140,7 @@ class Bucket:
         """Have the configuration as it is now."""
 
         def replied(info: Mapping[str, Any]) -> None:
-            self._config = dict(info.get('config') or {})
+            self.config = dict(info.get('config') or {})
             then()
 
         self.api(op, 'STREAM.INFO', None, replied)
@@ -221,7 +218,7 @@ class Bucket:
     def failed(self, op: Operation, err: NatsError, catch: Catch | None = None) -> None:
         """Deal with an error of a step of *op*."""
         if isinstance(err, StreamNotFoundError):
-            self._config = None
+            self.config = None
             err = self.not_found(err)
         if catch is None or not catch(err):
             op.fail(err)
@@ -358,7 +355,7 @@ class Bucket:
 
     def forget(self) -> None:
         """Forget all that is known: the bucket is another one now."""
-        self._config = None
+        self.config = None
         self._known.clear()
 
     # Names.

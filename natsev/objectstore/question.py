@@ -96,8 +96,9 @@ class Question:
         self._over = True
         if self._timer is not None:
             self._timer.close()
-        for request in self._outstanding:
-            request.cancel()
+        if self._unanswered:
+            for request in self._outstanding:
+                request.cancel()
         self._outstanding.clear()
 
     def _again_after(self, seconds: float) -> None:
