@@ -10,13 +10,14 @@ from natsev import (
     Cancelled,
     CodecError,
     DisconnectedError,
+    Headers,
     JetStream,
     JetStreamError,
     MessageNotFoundError,
     StreamNotFoundError,
 )
 from natsev.jetstream import many
-from natsev.jetstream.stored import from_leader, parse_time
+from natsev.jetstream.stored import from_direct, from_leader, parse_time
 
 
 @pytest.fixture(params=[True, False], ids=['direct', 'leader only'])
@@ -251,3 +252,38 @@ def test_values(run, connect, unique):
     assert raw.value(messages[1]) == b'\xc1'
     with pytest.raises(CodecError, match=f'message 2 on {unique!r} is not msgpack'):
         js.value(messages[1])
+
+
+def test_the_last_of_a_subject_that_leaves_no_room_for_another(run, js, make_stream):
+    stream = make_stream(js)
+    subject = f'{stream}.'.ljust(4020, 'x')
+    _, err = run.call(js.js_publish, subject, b'there')
+    assert err is None
+    message, err = run.call(js.direct_get, stream, {'last_by_subj': subject})
+    assert (message['payload'], err) == (b'there', None)
+
+
+ADDED = (
+    b'Nats-Stream: S\r\nNats-Subject: a.b\r\nNats-Sequence: 7\r\n'
+    b'Nats-Time-Stamp: 2025-01-02T03:04:05.678Z\r\n'
+)
+REORDERED = (
+    b'Nats-Sequence: 7\r\nNats-Stream: S\r\nNats-Subject:a.b\r\n'
+    b'Nats-Time-Stamp: 2025-01-02T03:04:05.678Z\r\n'
+)
+OF_A_BATCH = ADDED + b'Nats-Num-Pending: 4\r\nNats-Last-Sequence: 5\r\n'
+STORED = b'Nats-Stream: X\r\nNats-Subject: x\r\nNats-Sequence: 999\r\nNats-Time-Stamp: x\r\n'
+
+
+@pytest.mark.parametrize('stored', [b'', b'A: b\r\n', ADDED, STORED, STORED[:16]])
+@pytest.mark.parametrize('added', [ADDED, OF_A_BATCH, REORDERED, ADDED + b'Nats-New: 1\r\n'])
+def test_what_the_server_added_counts(stored, added):
+    message = from_direct(b'', Headers(b'NATS/1.0 404 Stored\r\n' + stored + added + b'\r\n'))
+    assert (message['stream'], message['subject'], message['seq']) == ('S', 'a.b', 7)
+    assert message['time'] == datetime(2025, 1, 2, 3, 4, 5, 678_000, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize('left_out', ADDED.split(b'\r\n')[:-1])
+def test_a_reply_that_lacks_what_the_server_adds(left_out):
+    block = b'NATS/1.0\r\n' + ADDED.replace(left_out, b'A: b') + b'\r\n'
+    assert isinstance(from_direct(b'payload', Headers(block)), JetStreamError)
