@@ -26,9 +26,9 @@ _MOST = 1 << 63
 VERSIONS = 'Natsev-Versions'
 _VERSIONS = VERSIONS.encode()
 _LEADING_NAME = re.compile(rb'\{"name": ?"([^"\\\x00-\x1f]+)"')
-# The metadata of an object that is there, field for field as the official clients write it, with
-# nothing unusual: neither escapes, nor a link, nor text of the user's but the name. Sets that are
-# spelled out are quicker than ``\w``.
+# The metadata of an object that is there, field for field as the official Go and Python clients
+# write it, with nothing unusual: neither escapes, nor a link, nor text of the user's but the name.
+# Sets that are spelled out are quicker than ``\w``.
 _OPTIONS = rb'(?:,"options":\{"max_chunk_size":[1-9][0-9]{0,17}\})?'
 _COUNT = rb'(?:0|[1-9][0-9]{0,17})'
 _LIVE = (
