@@ -147,6 +147,7 @@ class Consumption:
 
     def _close(self) -> None:
         self.ended = True
+        self._deliver = _nothing  # whom it told may lead back here, and hold much
         self._nats.remove_listener(self)
         self._source.close()
         self._next(None)
@@ -191,6 +192,10 @@ class Consumption:
 
     def closed(self, err: NatsError) -> None:
         self._end(DisconnectedError(str(err)))
+
+
+def _nothing(_message: Any) -> None:
+    """No message is delivered any more."""
 
 
 def passes(err: NatsError) -> bool:

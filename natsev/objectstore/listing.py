@@ -268,8 +268,9 @@ class Listing(Transfer):
             self._consumption.resume()
 
     def _release(self) -> None:
-        if self._consumption is not None:
-            self._consumption.stop()
+        consumption, self._consumption = self._consumption, None
+        if consumption is not None:
+            consumption.stop()
 
 
 def stored(message: Message) -> StoredMessage:

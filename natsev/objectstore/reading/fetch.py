@@ -168,6 +168,7 @@ class _Batch:
         if not self.ended:
             self.ended = True
             self.replies.close()
+            del self.replies  # they lead back here: a cycle is left to the collector
             self.batches.budget.give_back(self.cost)
 
     def drop(self) -> None:
