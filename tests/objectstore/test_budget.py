@@ -57,3 +57,17 @@ def test_one_for_each_client(connect):
     one, two = connect(), connect()
     assert budget_of(one) is budget_of(one)
     assert budget_of(one) is not budget_of(two)
+
+
+def test_a_large_one_is_not_overtaken_by_small_ones():
+    budget = Budget()
+    turns = []
+    budget.take(1, print)
+    assert not budget.take(MOST, large := lambda: turns.append(budget.take(MOST, large)))
+    assert not budget.take(1, small := lambda: turns.append(budget.take(1, small)))
+    budget.give_back(0)
+    assert turns == [False]
+    budget.give_back(1)
+    assert turns == [False, True]
+    budget.give_back(MOST)
+    assert turns == [False, True, True]

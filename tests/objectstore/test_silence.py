@@ -133,6 +133,21 @@ def test_a_change_is_lost(run, store, losses):
     assert (meta['description'], meta['seq']) == ('new', results[0][0]['seq'])
 
 
+@pytest.mark.parametrize('size', [1000, len(DATA)])
+@pytest.mark.parametrize('offset', [0, 500])
+def test_requests_for_chunks_are_lost(run, store, inside, losses, size, offset):
+    """As when one of several servers is killed that had taken them."""
+    run.call(store.put, 'a', DATA[:size])
+    inside.write_chunks('another', b'x')
+    got = Results()
+    losses.begin('$JS.API.DIRECT.GET.*', '$JS.API.DIRECT.GET.*.$O.*.C.*')
+    store.get('a', got, offset=offset)
+    losses.await_some()
+    losses.end()
+    got.await_all(run)
+    assert got[0][0] == DATA[offset:size]
+
+
 IN_PROCESS = {'code': 409, 'err_code': 10158, 'description': 'message id is in process'}
 
 

@@ -23,6 +23,7 @@ class Budget:
     def __init__(self) -> None:
         self._used = 0
         self._waiting: deque[Callable[[], None]] = deque()
+        self._turn: Callable[[], None] | None = None  # who waited and may take now
 
     @property
     def free(self) -> int:
@@ -30,22 +31,33 @@ class Budget:
         return MOST - self._used
 
     def take(self, size: int, again: Callable[[], None]) -> bool:
-        """Take *size* bytes if they are there; else have *again* called when some are."""
-        if self._used and self._used + size > MOST:
-            if again not in self._waiting:
+        """Take *size* bytes if they are there; else have *again* called when some are.
+
+        Nobody overtakes who waits: small ones would leave a large one nothing.
+        """
+        first = again == self._turn
+        if self._used and (self._used + size > MOST or (self._waiting and not first)):
+            if first:
+                self._waiting.appendleft(again)
+            elif again not in self._waiting:
                 self._waiting.append(again)
             return False
+        if first:
+            self._turn = None
         self._used += size
         return True
 
     def give_back(self, size: int) -> None:
         """Give back what was taken."""
         self._used -= size
-        # Each asks again for itself, and may be last in the queue again.
-        for _ in range(len(self._waiting)):
-            if self._used >= MOST or not self._waiting:
-                return
-            self._waiting.popleft()()
+        while self._waiting and self._used < MOST:
+            again = self._waiting.popleft()
+            before, self._turn = self._turn, again
+            again()
+            taken = self._turn is not again
+            self._turn = before
+            if again in self._waiting and not taken:
+                return  # it needs more than there is
 
     def forget(self, again: Callable[[], None]) -> None:
         """Do not call *again* any more."""

@@ -43,6 +43,8 @@ _ONE, _FIRST = 7 * MIB, 2 * MIB
 _SHORT_PAUSE = 1.0
 # The share of a consumer's window at which it is filled up.
 _THRESHOLD, _LONG_THRESHOLD = 0.5, 0.9
+# Seconds after which what is not wanted any more is not waited for either.
+_STRAY = 10.0
 # What one message costs beside its payload, counted by max_bytes too: subject and headers.
 _OVERHEAD = 512
 
@@ -134,7 +136,10 @@ class _Way:
 class _Batch:
     """One direct get of many chunks. What is not wanted any more still comes, and counts."""
 
-    __slots__ = ('batches', 'came', 'cost', 'dropped', 'ended', 'held', 'replies', 'wanted', 'way')
+    __slots__ = (
+        *('batches', 'came', 'cost', 'dropped', 'ended', 'held', 'replies', 'stray', 'wanted'),
+        'way',
+    )
 
     def __init__(self, batches: Batches, way: _Way, wanted: int, cost: int) -> None:
         self.batches = batches
@@ -145,6 +150,7 @@ class _Batch:
         self.ended = self.dropped = False
         # What came while the batches before it were not complete.
         self.held: list[tuple[int, bytes]] = []
+        self.stray: Timer | None = None
         self.replies: Replies = way.nats.replies(self.replied)
 
     def replied(
@@ -167,6 +173,9 @@ class _Batch:
         """Nothing more comes."""
         if not self.ended:
             self.ended = True
+            if self.stray is not None:
+                self.stray.close()
+                del self.stray
             self.replies.close()
             del self.replies  # they lead back here: a cycle is left to the collector
             self.batches.budget.give_back(self.cost)
@@ -175,6 +184,10 @@ class _Batch:
         """Nothing more is wanted of it."""
         self.dropped = True
         self.held.clear()
+        if not (self.ended or self.stray):
+            # It comes, and counts, until then: or who was asked for it is no more.
+            self.stray = self.way.nats.port.timer(self.end)
+            self.stray.start(_STRAY)
 
 
 class Batches:
@@ -246,6 +259,12 @@ class Batches:
             batch.drop()
         self._batches.clear()
         self._next = None
+
+    def give_up(self) -> None:
+        """What was asked for does not come: wait for it no longer."""
+        for batch in self._batches:
+            batch.drop()
+            batch.end()
 
     def _ask(self, seq: int, wanted: int, cost: int) -> None:
         way = self._ways[self._turn % len(self._ways)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ...calls import Call
@@ -39,6 +40,9 @@ from .index import Index, index_of
 
 # Bytes that wait for a paused reader: more are not requested.
 _MOST_HELD = 1024 * 1024
+
+# So often, after so many seconds, it is looked again for chunks that only the leader has.
+_MOST_LOOKS, _PAUSE = 40, 0.25
 
 Results = Callable[[Any, NatsError | None, ObjectMeta | None], tuple[Any, ...]]
 
@@ -104,6 +108,7 @@ class Get(Transfer):
         self._came = 0
         self._count = 0
         self._last_seq = 0
+        self._looks = 0  # for chunks that were missing
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._by_consumer = False
@@ -321,7 +326,7 @@ class Get(Transfer):
 
     def _leader_says(self, message: StoredMessage | None) -> None:
         if message is None:
-            self._fail_missing()
+            self._missing()
         elif not self._is_next(message['seq'], message['payload']):
             self._misplaced()
         else:
@@ -339,12 +344,26 @@ class Get(Transfer):
 
     def _looked_whether_same(self, where: Bucket, meta: ObjectMeta | None) -> None:
         if _same(self._meta, meta):
-            self._fail_missing()
+            self._missing()
         else:
             self._begin_with(where, meta)
 
-    def _fail_missing(self) -> None:
-        self.fail(MissingChunks(bucket=self._where.name, name=self._name))
+    def _missing(self) -> None:
+        """They are gone; or who was asked has not caught up yet with the others."""
+        meta, where = self._meta, self._where
+        assert meta is not None
+
+        def counted(stored: int) -> None:
+            self._looks += 1
+            if stored < meta['chunks'] or self._looks > _MOST_LOOKS or not self._sink.restartable:
+                self.fail(MissingChunks(bucket=where.name, name=self._name))
+            else:
+                self._wait(_PAUSE, partial(self._begin_with, where, meta))
+
+        if where.replicated:
+            where.count(self, meta['nuid'], counted)
+        else:
+            counted(0)
 
     # Chunks that came.
 
@@ -488,13 +507,17 @@ class Get(Transfer):
         if self._leave():
             self._call.end(*self._results(None, self._err, self._meta))
 
-    def _idle(self) -> None:
-        if self._stripes and self._fetch is not None:
-            self._stripes = ()  # it may be one of these that is silent
-            self._touch()
-            self._read()
-        else:
-            super()._idle()
+    def _ask_again(self) -> None:
+        """Who was asked is no more, or has dropped it without a word: as if the connection were."""
+        if self.done or self._settling or self._complete:
+            return
+        self._stripes = ()  # it may be one of these
+        if isinstance(self._fetch, Batches):
+            self._fetch.give_up()
+        self.epoch += 1
+        self._stop_waiting()
+        self._lost()
+        self._go_on()
 
     def _lost(self) -> None:
         self._close_fetch()
