@@ -13,6 +13,7 @@ from ..errors import (
     Cancelled,
     NatsError,
     PermissionsError,
+    RequestTimeout,
     StorageFullError,
     WrongSequenceError,
 )
@@ -131,7 +132,10 @@ class Delete:
 
         def failed(err: NatsError) -> bool:
             self._purge_later(entry, err)
-            return False
+            late = isinstance(err, RequestTimeout) and not self._full
+            if late:
+                self._call.end(True, None)  # it is deleted, and of large ones the purge takes long
+            return late
 
         self._bucket.purge(self._call, meta['nuid'], lambda _: self._one_of_two(entry), failed)
         # The original's fence: what was written before has reached the server.

@@ -142,8 +142,19 @@ class Transfer:
         self.child = None  # it leads back here: a cycle is left to the collector
         self._stop_waiting()
         self._bucket.transfers.remove(self)
-        self._release()
+        try:
+            self._release()
+        except Exception as exc:  # of the user's file or iterable, when it is closed
+            self._tell_of(exc)
         return True
+
+    def _tell_of(self, exc: Exception) -> None:
+        """Treat *exc* as if a callback of the user's had raised it."""
+
+        def reraise() -> None:
+            raise exc
+
+        self._nats.run_callback(reraise)
 
     # What each kind of transfer does in its own way.
 

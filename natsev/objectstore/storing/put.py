@@ -683,18 +683,7 @@ class Put(Transfer):
         Purge(self._bucket, self._meta['nuid'], call=call, again=again).start(now=True)
 
     def _release(self) -> None:
-        try:
-            self._source.close()
-        except Exception as exc:  # of the user's iterable: its finally clauses
-            self._tell_of(exc)
-
-    def _tell_of(self, exc: Exception) -> None:
-        """Treat *exc* as if a callback of the user's had raised it."""
-
-        def reraise() -> None:
-            raise exc
-
-        self._nats.run_callback(reraise)
+        self._source.close()
 
 
 def chunk_size_for(bucket: Bucket, wanted: int) -> int:

@@ -233,14 +233,12 @@ class ResumedPut(Put):
             super()._clean()
 
     def _release(self) -> None:
-        super()._release()
         self._stop_scan()
         try:
+            super()._release()
             # What an earlier process has stored, and this one has not come to, stays as it is.
             if self._ready and not isinstance(self._err, (DisconnectedError, RequestTimeout)):
                 self._journal.remove()
-        except OSError as exc:
-            self._tell_of(exc)
         finally:
             self._journal.close()
 
