@@ -39,7 +39,6 @@ _PUBACK = re.compile(
     rb' *\{ *"stream" *: *"([^"\\\x00-\x1f\x80-\xff]*)" *, *"seq" *: *(0|[1-9][0-9]{0,17})'
     rb'(?: *, *"duplicate" *: *(true|false))? *\} *'
 )
-_NUMBER = re.compile(r'[0-9]{1,19}')
 
 
 class Delivery(NamedTuple):
@@ -104,9 +103,13 @@ def parse_delivery(reply: str | None) -> Delivery:
     else:
         return _UNKNOWN
     numbers = fields[2:]
-    if tokens[:2] != ['$JS', 'ACK'] or not all(map(_NUMBER.fullmatch, numbers)):
+    digits = ''.join(numbers)
+    if tokens[:2] != ['$JS', 'ACK'] or not (digits.isascii() and digits.isdigit()):
         return _UNKNOWN
-    return Delivery(domain, fields[0], fields[1], *map(int, numbers))
+    try:
+        return Delivery(domain, fields[0], fields[1], *map(int, numbers))
+    except ValueError:  # one is empty
+        return _UNKNOWN
 
 
 def check_timeout(ms: Any) -> float:
