@@ -148,8 +148,10 @@ class Question:
         return parse_reply(payload, headers)
 
     def _answered(self, reply: Any) -> None:
+        then = self._then
+        del self._then  # it may lead back here
         self.cancel()
-        self._then(reply)
+        then(reply)
 
 
 class DirectQuestion(Question):

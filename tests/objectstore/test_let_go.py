@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,11 @@ DATA = bytes(1_000_000)
 TRANSFERS = {
     'small get': lambda store, cb: store.get('small', cb),
     'large get': lambda store, cb: store.get('large', cb),
+    'small put': lambda store, cb: store.put('new', b'small', cb),
+    'large put': lambda store, cb: store.put('new', DATA, cb),
+    'of a file': lambda store, cb: store.put('new', Path(__file__), cb),
+    'compressed': lambda store, cb: store.put('new', DATA, cb, codec='zlib'),
+    'kept twice': lambda store, cb: store.put('small', b'new', cb, keep_versions=2),
     'link': lambda store, cb: store.get('link', cb),
     'nothing there': lambda store, cb: store.get('nothing', cb),
     'names': lambda store, cb: store.list(cb),

@@ -87,6 +87,7 @@ class EncodedSource:
             self._gathered.add(piece)
 
     def close(self) -> None:
+        self.on_ready = None
         self._source.close()
 
 

@@ -31,7 +31,7 @@ class ReadAhead:
 
     def __init__(self, path: Path, port: Port) -> None:
         self.size: int | None = None
-        self.on_ready: Callable[[], Any] = lambda: None
+        self.on_ready: Callable[[], Any] = _nobody
         self._port = port
         self._file = PathFile(path)
         self._regular = False
@@ -68,6 +68,7 @@ class ReadAhead:
 
     def close(self) -> None:
         self._forget()
+        self.on_ready = _nobody
         self._closed = True
         if not self._busy:
             self._file.close()
@@ -103,3 +104,7 @@ class ReadAhead:
             job.cancel()
         self._gathered = Gathered()
         self._at, self._at_end = 0, False
+
+
+def _nobody() -> None:
+    """Wait for nothing."""

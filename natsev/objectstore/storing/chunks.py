@@ -200,6 +200,7 @@ class Chunks:
         self._last_seq = 0
         self._more_soon = False
         self._counting = False
+        self._closed = False
         self._probe: _Probe | None = None
         self._acks = Window(self._acknowledged)
 
@@ -254,8 +255,9 @@ class Chunks:
         self._owner.pumped()
 
     def _pump_on(self) -> None:
-        self._more_soon = False
-        self.pump()
+        if not self._closed:
+            self._more_soon = False
+            self.pump()
 
     def _new(self) -> _Chunk | None:
         piece = self._owner.next_piece()
@@ -519,6 +521,14 @@ class Chunks:
         self.refusal = None
         self._requeue()
         self.pump()
+
+    def close(self) -> None:
+        """Let go of the put, and of all that is on its way."""
+        self._closed = True
+        self.lost()
+        self._sent.clear()
+        self._again.clear()
+        del self._owner, self._acks
 
     def count_stored(self, then: Callable[[int], None]) -> None:
         """Ask how many chunks there are."""

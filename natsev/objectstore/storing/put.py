@@ -683,6 +683,7 @@ class Put(Transfer):
         Purge(self._bucket, self._meta['nuid'], call=call, again=again).start(now=True)
 
     def _release(self) -> None:
+        self._chunks.close()
         self._source.close()
 
 
