@@ -7,8 +7,8 @@ drops messages without a word. When the server refuses one in the middle of the 
 those after it may have been stored: they are deleted, and all from that one on are sent again in a
 smaller window.
 
-The wire counts the acknowledgements. Python is called when a quarter of those that are awaited are
-here, and when there is anything else than an acknowledgement.
+The wire counts the acknowledgements. Python is called when a quarter of those that are awaited, or
+sixteen, are here, and when there is anything else than an acknowledgement.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ MIB = 1024 * 1024
 _WINDOWS = ((0.005, 8 * MIB), (0.02, 24 * MIB), (float('inf'), 32 * MIB))
 # Bytes read, hashed and queued in one turn of the loop: a millisecond or two.
 _PER_TURN = MIB
+# Acknowledgements after which there is room again: a quarter of those awaited, or so many.
+_ACKS_AT_ONCE = 16
 # Seconds to wait before chunks that were refused are sent again.
 _PAUSE = 0.25
 # So often a chunk may be refused since its id is being stored: then that was lost on its way.
@@ -302,7 +304,8 @@ class Chunks:
         request.subject = self._subject
         request.chunk = chunk
         self._nats.ask(request, chunk.piece, None, self._headers(chunk))
-        self._acks.low = self._acks.waiting * 3 // 4
+        waiting = self._acks.waiting
+        self._acks.low = max(waiting * 3 // 4, waiting - _ACKS_AT_ONCE)
 
     def _request(self, chunk: _Chunk, replied: Callable[..., Any]) -> Handle:
         block = self._headers(chunk)
