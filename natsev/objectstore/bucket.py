@@ -326,7 +326,7 @@ class Bucket:
             elif isinstance(message, NatsError):
                 op.fail(message)
             elif 'last_by_subj' in body and self.lags(message):
-                self.leader(op, body, then)
+                self._newest(op, message['subject'], then)
             else:
                 then(message)
 
@@ -335,6 +335,19 @@ class Bucket:
         op.child = question
         question.ask()
 
+    def _newest(
+        self, op: Operation, subject: str, then: Callable[[StoredMessage | None], None]
+    ) -> None:
+        """Read from the leader what has been seen on *subject*, or came after it."""
+        seen = self._seq_of(subject)
+
+        def read(message: StoredMessage | None) -> None:
+            if message is None or message['seq'] < seen:
+                self.unlearn(subject, seen)
+            then(message)
+
+        self.leader(op, {'last_by_subj': subject}, read)
+
     # What is known of the present metas.
 
     def known(self, subject: str) -> Known | None:
@@ -342,16 +355,26 @@ class Bucket:
         return self._known.get(subject)
 
     def learn(self, subject: str, known: Known) -> None:
-        """Remember what is on *subject* now."""
+        """Remember what is on *subject*, unless something newer is known: answers overtake."""
+        if self._seq_of(subject) > known.seq:
+            return
         self._known.pop(subject, None)
         self._known[subject] = known
         if len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
 
+    def unlearn(self, subject: str, seq: int) -> None:
+        """The leader says that *seq* and what came after it are gone: the bucket is another one."""
+        if self._seq_of(subject) == seq:
+            self._known.pop(subject, None)
+
+    def _seq_of(self, subject: str) -> int:
+        known = self._known.get(subject)
+        return 0 if known is None else known.seq
+
     def lags(self, message: StoredMessage) -> bool:
         """Is *message*, read as the last of its subject, older than what was seen there before?"""
-        known = self._known.get(message['subject'])
-        return self.replicated and known is not None and message['seq'] < known.seq
+        return self.replicated and message['seq'] < self._seq_of(message['subject'])
 
     def forget(self) -> None:
         """Forget all that is known: the bucket is another one now."""

@@ -93,7 +93,7 @@ class Delete:
                 self._full = True
                 self._purge(entry)
             elif isinstance(err, StorageFullError):
-                self._purge_meta(subject)
+                self._purge_meta(entry)
             else:
                 self._purge_later(entry, err, msg_id)
                 return False
@@ -176,11 +176,13 @@ class Delete:
         else:
             self._call.end(True, None)
 
-    def _purge_meta(self, subject: str) -> None:
+    def _purge_meta(self, entry: Entry) -> None:
         """Not even a tombstone fits: leave no trace at all."""
+        seq, subject = entry.meta['seq'], entry.message['subject']
 
         def purged(_reply: Any) -> None:
-            self._bucket.learn(subject, Known(0, None, False))
+            self._bucket.unlearn(subject, seq)
             self._call.end(True, None)
 
-        self._bucket.api(self._call, 'STREAM.PURGE', {'filter': subject}, purged)
+        body = {'filter': subject, 'seq': seq + 1}
+        self._bucket.api(self._call, 'STREAM.PURGE', body, purged)

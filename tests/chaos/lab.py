@@ -314,7 +314,11 @@ class Lab:
             self.cluster.await_health(node)
 
         node.kill()
-        self.pause(0, 3)
+        try:
+            self.pause(0, 3)
+        except BaseException:
+            again()  # the cluster is others' too
+            raise
         self.background(again)
 
     def step_down(self) -> None:

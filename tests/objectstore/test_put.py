@@ -15,6 +15,7 @@ from natsev import (
     BucketNotFoundError,
     Cancelled,
     DisconnectedError,
+    JetStream,
     MaxPayloadError,
     ObjectStore,
     ObjectStoreError,
@@ -22,6 +23,7 @@ from natsev import (
     StorageFullError,
     WrongSequenceError,
 )
+from natsev.objectstore.bucket import Known
 from natsev.objectstore.storing import chunks
 
 BIG = os.urandom(1_000_000)
@@ -540,3 +542,29 @@ def test_callbacks_with_fewer_arguments(run, store):
     assert run() == 1
     store.put('a', b'x', lambda info: run.done(info['size']))
     assert run() == 1
+
+
+def test_an_answer_that_comes_late_hides_nothing_newer(run, store):
+    """What was acknowledged is known, whatever a server that lags says of it afterwards."""
+    old, new = (run.call(store.put, 'a', data)[0] for data in (b'old', b'new'))
+    bucket, subject = store._bucket, store._bucket.subjects.meta('a')
+    newest = bucket.known(subject)
+    bucket.learn(subject, Known(old['seq'], old['nuid'], True))
+    assert bucket.known(subject) == newest == Known(new['seq'], new['nuid'], True)
+    bucket.unlearn(subject, old['seq'])
+    assert bucket.known(subject) == newest
+    bucket.unlearn(subject, new['seq'])
+    assert bucket.known(subject) is None
+
+
+def test_a_bucket_that_somebody_else_made_anew(run, store, js, connect, server):
+    """Its sequences begin again: what is known of the old one is wrong."""
+    for _ in range(3):
+        run.call(store.put, 'a', b'old')
+    other = ObjectStore(js=JetStream(nats=connect(port=server.port)), bucket=store.bucket)
+    run.call(other.delete_bucket)
+    run.call(other.create_bucket, {})
+    for data in (b'new', b'newer'):
+        assert run.call(store.put, 'a', data)[1] is None
+        assert run.call(store.get, 'a')[0] == data
+    assert run.call(store.delete, 'a') == (True, None)
