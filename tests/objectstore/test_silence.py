@@ -184,7 +184,7 @@ def test_an_id_that_is_said_to_be_stored_for_ever(
 @pytest.mark.parametrize('size', [1000, len(DATA)])
 def test_a_server_that_stands_still_gets_everything_twice(run, server, make_store, inside_of, size):
     """What is sent again was not lost this time: it counts once."""
-    store = make_store(server, timeout=2 * TIMEOUT)
+    store = make_store(server, timeout=5 * TIMEOUT)
     run.call(store.put, 'b', DATA[:200_000])
     run.call(store.put, 'c', DATA[:200_000])
     put, deleted, changed = Results(), Results(), Results()
