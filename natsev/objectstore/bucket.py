@@ -103,6 +103,8 @@ class Bucket:
         self.batches = True
         self.config = None
         self._known: dict[str, Known] = {}
+        # Sequences that lists and watches have told of, where no more is known.
+        self._seen: dict[str, int] = {}
         self._others: dict[str, Bucket] = {}
         # Names that a rename which has broken off may leave two of for one object.
         self._unsettled: list[tuple[str, ...]] = []
@@ -363,14 +365,26 @@ class Bucket:
         if len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
 
+    def saw(self, subject: str, seq: int) -> None:
+        """Remember that *seq* is on *subject*: who has been told of it must not read an older one.
+
+        Only a server that lags behind would give that.
+        """
+        if self._seq_of(subject) < seq:
+            self._seen.pop(subject, None)
+            self._seen[subject] = seq
+            if len(self._seen) > _MOST_KNOWN:
+                del self._seen[next(iter(self._seen))]
+
     def unlearn(self, subject: str, seq: int) -> None:
         """The leader says that *seq* and what came after it are gone: the bucket is another one."""
         if self._seq_of(subject) == seq:
             self._known.pop(subject, None)
+            self._seen.pop(subject, None)
 
     def _seq_of(self, subject: str) -> int:
         known = self._known.get(subject)
-        return 0 if known is None else known.seq
+        return max(0 if known is None else known.seq, self._seen.get(subject, 0))
 
     def lags(self, message: StoredMessage) -> bool:
         """Is *message*, read as the last of its subject, older than what was seen there before?"""
@@ -380,6 +394,7 @@ class Bucket:
         """Forget all that is known: the bucket is another one now."""
         self.config = None
         self._known.clear()
+        self._seen.clear()
 
     # Names.
 

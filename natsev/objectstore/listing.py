@@ -170,6 +170,8 @@ class Listing(Transfer):
             else:
                 self._look_closer(message)
         self._last_read = message
+        if self._bucket.replicated:
+            self._bucket.saw(message.subject, message.seq)
         if self._read_until is not None:
             self._look_whether_all()
 

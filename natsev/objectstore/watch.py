@@ -62,6 +62,7 @@ class Watch:
     cancel = stop
 
     def _message(self, message: Message) -> None:
+        self._bucket.saw(message.subject, message.seq)
         try:
             meta = record.parse(stored(message), self._bucket.name)
         except InvalidMetaError as err:

@@ -58,3 +58,25 @@ def test_all_goes_well_without_a_leader(run, store):
         assert run.call(store.list) == (kept, None)
         found, _ = run.call(store.infos, [f'new{number}', f'new{number - 1}', 'old'])
         assert [meta is not None for meta in found] == [True, False, False]
+
+
+def test_who_was_told_of_an_object_reads_no_older_one(run, store, connect, cluster):
+    """Whichever of the servers is asked."""
+    nats = connect(servers=cluster.urls[1:])
+    other = ObjectStore(js=JetStream(nats=nats), bucket=store.bucket, timeout=20_000)
+    told, behind = [], []
+
+    def changed(meta, err):
+        assert err is None
+        if meta is not None:
+            told.append(meta['seq'])
+            store.get('a', lambda data, err, read: behind.append(read['seq'] - meta['seq']))
+
+    watch = store.watch(changed)
+    for number in range(100):
+        info, err = run.call(other.put, 'a', str(number))
+        assert err is None
+    # What is replaced at once may not be told of, but the last one is.
+    run.until(lambda: info['seq'] in told and len(behind) == len(told))
+    watch.stop()
+    assert min(behind) >= 0
