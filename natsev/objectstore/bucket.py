@@ -295,17 +295,24 @@ class Bucket:
         self, op: Operation, body: Mapping[str, Any], then: Callable[[StoredMessage | None], None]
     ) -> None:
         """Read a message from the leader: what was acknowledged before is seen."""
+        subject = body.get('last_by_subj', '')
+        seen = self._seq_of(subject)
 
         def replied(reply: dict[str, Any]) -> None:
             message = from_leader(self.stream, reply)
             if isinstance(message, NatsError):
                 op.fail(message)
             else:
-                then(message)
+                told(message)
+
+        def told(message: StoredMessage | None) -> None:
+            if seen > (0 if message is None else message['seq']):
+                self.unlearn(subject, seen)
+            then(message)
 
         def catch(err: NatsError) -> bool:
             if isinstance(err, MessageNotFoundError):
-                then(None)
+                told(None)
                 return True
             return False
 
@@ -328,7 +335,7 @@ class Bucket:
             elif isinstance(message, NatsError):
                 op.fail(message)
             elif 'last_by_subj' in body and self.lags(message):
-                self._newest(op, message['subject'], then)
+                self.leader(op, body, then)
             else:
                 then(message)
 
@@ -336,19 +343,6 @@ class Bucket:
         question = DirectQuestion(self.js, op, self.stream, body, replied, twice=twice)
         op.child = question
         question.ask()
-
-    def _newest(
-        self, op: Operation, subject: str, then: Callable[[StoredMessage | None], None]
-    ) -> None:
-        """Read from the leader what has been seen on *subject*, or came after it."""
-        seen = self._seq_of(subject)
-
-        def read(message: StoredMessage | None) -> None:
-            if message is None or message['seq'] < seen:
-                self.unlearn(subject, seen)
-            then(message)
-
-        self.leader(op, {'last_by_subj': subject}, read)
 
     # What is known of the present metas.
 
@@ -377,7 +371,7 @@ class Bucket:
                 del self._seen[next(iter(self._seen))]
 
     def unlearn(self, subject: str, seq: int) -> None:
-        """The leader says that *seq* and what came after it are gone: the bucket is another one."""
+        """What has been seen on *subject*, up to *seq*, is gone: the bucket is another one, say."""
         if self._seq_of(subject) == seq:
             self._known.pop(subject, None)
             self._seen.pop(subject, None)

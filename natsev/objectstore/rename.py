@@ -96,29 +96,19 @@ class Rename:
         """Delete the old name, unless it is another object by now."""
         self._stage = _Stage.REMOVING
         meta, message = self._entry
+        subject = message['subject']
 
-        def failed(err: NatsError) -> bool:
-            if isinstance(err, WrongSequenceError):
-                last = {'last_by_subj': message['subject']}
-                self._bucket.leader(self._call, last, lambda found: self._overtaken(found, err))
-                return True
-            return False
+        def refused(err: WrongSequenceError) -> None:
+            last = {'last_by_subj': subject}
+            self._bucket.leader(self._call, last, lambda found: self._overtaken(found, err))
 
-        self._msg_id = next_nuid()
-        metas.publish(
-            self._bucket,
-            self._call,
-            message['subject'],
-            _grave(meta, self._new_name),
-            lambda _: self._move_log(),
-            expected=meta['seq'],
-            catch=failed,
-            msg_id=self._msg_id,
-        )
+        self._bury(subject, _grave(meta, self._new_name), meta['seq'], self._move_log, refused)
 
     def _overtaken(self, found: StoredMessage | None, err: WrongSequenceError) -> None:
         known = known_of(found, self._bucket.name)
-        if known.nuid in (_nuid_of_grave(self._nuid, self._new_name), _nuid_of_grave(self._nuid)):
+        if known.seq == self._entry.meta['seq']:
+            self._remove()  # what was on its way to it was not stored
+        elif known.nuid in (_nuid_of_grave(self._nuid, self._new_name), _nuid_of_grave(self._nuid)):
             self._move_log()  # somebody else has removed it, too; or had written it, too late
         elif known.live and known.nuid == self._nuid and _gave_a_name(found):
             self._call.fail(err)  # whoever gave it back its old name removes the new one
@@ -129,10 +119,23 @@ class Rename:
     def _take_back(self) -> None:
         """The object was replaced, deleted or renamed meanwhile: it gets no new name here."""
         self._stage = _Stage.TAKING_BACK
+        grave: ObjectMeta = {**_grave(self._entry.meta), 'name': self._new_name}
+        # Refused, it is somebody else's by now.
+        self._bury(self._subject, grave, self._seq, self._end, lambda _: self._end())
+
+    def _bury(
+        self,
+        subject: str,
+        grave: ObjectMeta,
+        expected: int,
+        then: Then,
+        refused: Callable[[WrongSequenceError], None],
+    ) -> None:
+        """Write a tombstone in place of *expected*; ``refused(err)``, if that is not there."""
 
         def failed(err: NatsError) -> bool:
             if isinstance(err, WrongSequenceError):
-                self._end()  # it is somebody else's by now
+                refused(err)
                 return True
             return False
 
@@ -140,10 +143,10 @@ class Rename:
         metas.publish(
             self._bucket,
             self._call,
-            self._subject,
-            {**_grave(self._entry.meta), 'name': self._new_name},
-            lambda _: self._end(),
-            expected=self._seq,
+            subject,
+            grave,
+            lambda _: then(),
+            expected=expected,
             catch=failed,
             msg_id=self._msg_id,
         )

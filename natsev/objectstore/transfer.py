@@ -11,7 +11,7 @@ whether each has made progress within the store's ``timeout``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -298,8 +298,12 @@ class Transfers:
             self._stop()
             return
         now = monotonic()
-        for transfer in list(self._active):
+        for transfer in self._all():
             transfer.check_progress(now, self._timeout)
+
+    def _all(self) -> Iterator[Transfer]:
+        """Yield those that are active, though one may end another."""
+        return (transfer for transfer in list(self._active) if transfer in self._active)
 
     def _stop(self) -> None:
         timer, self._timer = self._timer, None
@@ -308,14 +312,14 @@ class Transfers:
             self._nats.remove_listener(self)
 
     def connected(self) -> None:
-        for transfer in list(self._active):
+        for transfer in self._all():
             transfer.connected()
 
     def disconnected(self, err: NatsError) -> None:
-        for transfer in list(self._active):
+        for transfer in self._all():
             transfer.disconnected()
 
     def closed(self, err: NatsError) -> None:
-        for transfer in list(self._active):
+        for transfer in self._all():
             transfer.closed(err)
         self._stop()

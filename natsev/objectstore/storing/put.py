@@ -541,8 +541,6 @@ class Put(Transfer):
     def _overtaken(self, message: StoredMessage | None) -> None:
         """The present metadata is another one than expected: perhaps it is ours."""
         current = known_of(message, self._bucket.name)
-        if self._expected is not None and current.seq < self._expected:
-            self._bucket.unlearn(self._subject, self._expected)
         if self._is_ours(current):
             self._finish(current.seq)
         elif self._take_current(message):
